@@ -1,0 +1,110 @@
+// Package memstore is the embedded backend: it keeps everything in the gateway's memory. It is the default, needs no server, and is the reading copy of the
+// contracts: where another backend differs from it, one of the two is wrong.
+//
+// # Configuration
+//
+// A [backendsv1.MemStore] message. All of it may be left out.
+//
+//	backends:
+//	  - name: memstore
+//	    config:
+//	      max_bytes: 1073741824         # per namespace, of keys and values; 0 means no bound
+//	      max_open_transactions: 10000  # per namespace; 0 means 10,000
+//
+// # Semantics
+//
+// What a namespace holds lives as long as the instance; Close and the end of the process drop it. Page tokens and transaction handles live no longer than
+// that either, and are bound to the instance that issued them.
+//
+// Keys are spread over 256 shards, each with a lock of its own. Get, Exists, Set, Delete, the TTL calls and the CAS calls lock one shard; a batch locks each
+// shard that it touches once; Commit locks every shard that its transaction touches. Nothing is sent, and no request waits for a client, under a lock.
+//
+// Scan, ScanKeys and Count look at every key of the namespace, whatever the prefix: their cost is in proportion to all keys, not to those that match. They
+// lock one shard at a time, for as long as it takes to look at its keys. Each page of an enumeration looks again at the rest of the shard that it begins in,
+// one 256th of the namespace, and sorts the keys that match there.
+//
+// An expired key is absent at once: every call asks the clock about a key that has a time to live. Its memory is given back by a sweep that runs when
+// keys have expired, at most twice a second in each namespace, or by the first write that needs the room. Times are measured by the monotonic clock.
+//
+// Transactions are compared by value at Commit: a key that was changed and changed back has not changed. The values that a transaction writes count
+// towards its 4 MiB; those that it reads do not.
+//
+// # Limits
+//
+// A namespace that is empty takes about 18 KiB. A key takes some 75 bytes beside its own and its value's, 45 more when it has a time to live. max_bytes
+// counts the bytes of keys and values only; it is exact, also under concurrent writes. A refused write is RESOURCE_EXHAUSTED and names max_bytes.
+package memstore
+
+import (
+	"context"
+	"crypto/rand"
+	"hash/maphash"
+	"sync"
+
+	"github.com/prismgate/prism/runtime/backend"
+	"github.com/prismgate/prism/runtime/fault"
+
+	backendsv1 "github.com/prismgate/prism/gen/go/prism/backends/v1"
+)
+
+// defaultMaxOpenTransactions bounds what clients that never commit can hold on to: 10,000 transactions with nothing written are about 4 MB.
+const defaultMaxOpenTransactions = 10_000
+
+// Store is an open MemStore.
+type Store struct {
+	config *backendsv1.MemStore
+	seed   maphash.Seed
+	tokens *backend.Tokens
+	clock  clock
+
+	mu         sync.Mutex
+	namespaces map[string]*keyValue // nil after Close
+}
+
+// Open opens an empty MemStore. It connects to nothing and does not fail.
+func Open(_ context.Context, config *backendsv1.MemStore) (*Store, error) {
+	key := make([]byte, 32)
+	_, _ = rand.Read(key) // never fails: crypto/rand ends the process instead
+	return &Store{
+		config:     config,
+		seed:       maphash.MakeSeed(),
+		tokens:     backend.NewTokens(key),
+		clock:      startClock(),
+		namespaces: make(map[string]*keyValue),
+	}, nil
+}
+
+// Namespace returns the interfaces of a namespace, which is made when it is asked for first. The same name gives the same data.
+func (s *Store) Namespace(_ context.Context, name string) (backendsv1.MemStoreInterfaces, error) {
+	keyValue, err := s.keyValue(name)
+	if err != nil {
+		return backendsv1.MemStoreInterfaces{}, err
+	}
+	return backendsv1.NewMemStoreInterfaces(keyValue), nil
+}
+
+func (s *Store) keyValue(name string) (*keyValue, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.namespaces == nil {
+		return nil, fault.New(fault.Unavailable, "the memstore is closed").WithOp("memstore.Namespace")
+	}
+	found, ok := s.namespaces[name]
+	if !ok {
+		found = newKeyValue(s, name)
+		s.namespaces[name] = found
+	}
+	return found, nil
+}
+
+// Close drops all data and stops what runs in the background. Call it after the last call has returned.
+func (s *Store) Close(context.Context) error {
+	s.mu.Lock()
+	namespaces := s.namespaces
+	s.namespaces = nil
+	s.mu.Unlock()
+	for _, keyValue := range namespaces {
+		keyValue.close()
+	}
+	return nil
+}
