@@ -1,0 +1,208 @@
+package main
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/prismgate/prism/runtime/catalog"
+)
+
+func (c *cli) patternsCommand() *cobra.Command {
+	return group(&cobra.Command{
+		Use:   "patterns",
+		Short: "Show patterns: what they offer on top of which slots",
+	},
+		&cobra.Command{
+			Use:   "list",
+			Short: "List the patterns",
+			Example: `  prism registry patterns list
+  prism registry patterns list --output json`,
+			Args: noArgs,
+			RunE: func(*cobra.Command, []string) error { return c.listPatterns() },
+		},
+		&cobra.Command{
+			Use:   "describe NAME",
+			Short: "Show pattern requirements",
+			Long:  "Show pattern requirements: for each slot the interfaces that whatever fills it must implement, and the backends that do.",
+			Example: `  # Show pattern requirements
+  prism registry patterns describe multicast-registry`,
+			Args:              oneArg("the NAME of a pattern"),
+			RunE:              func(_ *cobra.Command, args []string) error { return c.describePattern(args[0]) },
+			ValidArgsFunction: completeNames(c.completePatterns),
+		},
+	)
+}
+
+func (c *cli) completePatterns() []cobra.Completion {
+	return namesOf(c.catalog.Patterns(), func(p catalog.Pattern) string {
+		return cobra.CompletionWithDesc(p.Name, firstSentence(p.Doc))
+	})
+}
+
+// patternSummary is a pattern in JSON.
+type patternSummary struct {
+	Name       string        `json:"name"`
+	Version    string        `json:"version"`
+	Slots      []slotSummary `json:"slots"`
+	Offers     []string      `json:"offers"`
+	OffersSlot string        `json:"offers_slot"`
+}
+
+type slotSummary struct {
+	Name               string   `json:"name"`
+	Required           []string `json:"required"`
+	Optional           []string `json:"optional"`
+	AnyOf              []string `json:"any_of"`
+	RecommendedBackend []string `json:"recommended_backends"`
+	MayBeEmpty         bool     `json:"may_be_empty"`
+}
+
+// patternDetail is a pattern in JSON with its description; its slots stand in for those of the summary.
+type patternDetail struct {
+	patternSummary
+	Doc    string        `json:"doc"`
+	Slots  []slotDetail  `json:"slots"`
+	Config messageDetail `json:"config"`
+}
+
+type slotDetail struct {
+	slotSummary
+	Doc string `json:"doc"`
+	// FilledBy are the backends of this build that have what the slot requires.
+	FilledBy []string `json:"filled_by"`
+}
+
+func summarizePattern(p catalog.Pattern) patternSummary {
+	summary := patternSummary{Name: p.Name, Version: p.Version, Slots: []slotSummary{}, Offers: present(p.Offers), OffersSlot: p.OffersSlot}
+	for _, slot := range p.Slots {
+		summary.Slots = append(summary.Slots, summarizeSlot(slot))
+	}
+	return summary
+}
+
+func summarizeSlot(s catalog.Slot) slotSummary {
+	return slotSummary{s.Name, present(s.Required), present(s.Optional), present(s.AnyOf), present(s.Recommended), s.MayBeEmpty}
+}
+
+func (c *cli) listPatterns() error {
+	all := c.catalog.Patterns()
+	if c.asJSON() {
+		summaries := []patternSummary{}
+		for _, p := range all {
+			summaries = append(summaries, summarizePattern(p))
+		}
+		return c.printJSON(summaries)
+	}
+	if len(all) == 0 {
+		fmt.Fprintln(c.stdout, "No patterns in this build.")
+		return nil
+	}
+	rows := [][]string{}
+	for _, p := range all {
+		rows = append(rows, []string{p.Name, p.Version, strings.Join(namesOf(p.Slots, slotTitle), ", "), offers(p)})
+	}
+	if err := c.printTable([]string{"PATTERN", "VERSION", "SLOTS", "OFFERS"}, rows...); err != nil {
+		return err
+	}
+	fmt.Fprintf(c.stdout, "\n%s\n", count(len(all), "pattern"))
+	return nil
+}
+
+func slotTitle(s catalog.Slot) string {
+	if s.MayBeEmpty {
+		return s.Name + " (optional)"
+	}
+	return s.Name
+}
+
+// offers says what clients can call.
+func offers(p catalog.Pattern) string {
+	if len(p.Offers) == 0 && p.OffersSlot != "" {
+		return "what " + p.OffersSlot + " offers"
+	}
+	return orNone(p.Offers)
+}
+
+func (c *cli) describePattern(name string) error {
+	p, ok := c.catalog.Pattern(name)
+	if !ok {
+		return unknownName("pattern", name, namesOf(c.catalog.Patterns(), func(p catalog.Pattern) string { return p.Name }))
+	}
+	detail := patternDetail{patternSummary: summarizePattern(p), Doc: p.Doc, Slots: []slotDetail{}, Config: detailOf(p.NewConfig())}
+	for _, slot := range p.Slots {
+		detail.Slots = append(detail.Slots, slotDetail{summarizeSlot(slot), slot.Doc, c.filling(slot)})
+	}
+	if c.asJSON() {
+		return c.printJSON(detail)
+	}
+	if err := c.printTable(nil,
+		[]string{"Pattern:", p.Name + " " + p.Version},
+		[]string{"Offers:", offers(p)},
+	); err != nil {
+		return err
+	}
+	c.printDoc(p.Doc, "")
+	for i, slot := range p.Slots {
+		if err := c.printSlot(slot, detail.Slots[i].FilledBy); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (c *cli) printSlot(slot catalog.Slot, filledBy []string) error {
+	fmt.Fprintf(c.stdout, "\nSlot: %s\n", slotTitle(slot))
+	c.printProse(slot.Doc, "  ")
+	for _, list := range []struct {
+		title      string
+		interfaces []string
+	}{
+		{"Required interfaces", slot.Required},
+		{"At least one of", slot.AnyOf},
+		{"Optional interfaces", slot.Optional},
+	} {
+		if len(list.interfaces) == 0 {
+			continue
+		}
+		fmt.Fprintf(c.stdout, "  %s:\n", list.title)
+		rows := [][]string{}
+		for _, name := range list.interfaces {
+			rows = append(rows, []string{"    " + name, "(" + c.implementers(name) + ")"})
+		}
+		if err := c.printTable(nil, rows...); err != nil {
+			return err
+		}
+	}
+	if len(slot.Recommended) > 0 {
+		fmt.Fprintf(c.stdout, "  Recommended backends: %s\n", strings.Join(slot.Recommended, ", "))
+	}
+	fmt.Fprintf(c.stdout, "  Backends that fill it: %s\n", orNone(filledBy))
+	return nil
+}
+
+// implementers says which backends implement an interface, as validation does: "redis implements".
+func (c *cli) implementers(name string) string {
+	switch backends := c.implementing(name); len(backends) {
+	case 0:
+		return "no backend in this build implements"
+	case 1:
+		return backends[0] + " implements"
+	default:
+		return enumerate(backends, "and") + " implement"
+	}
+}
+
+// filling returns the backends that have what a slot requires.
+func (c *cli) filling(slot catalog.Slot) []string {
+	names := []string{}
+	for _, b := range c.catalog.Implementing(slot.Required...) {
+		has := func(name string) bool { return slices.Contains(b.Implements, name) }
+		if len(slot.AnyOf) == 0 || slices.ContainsFunc(slot.AnyOf, has) {
+			names = append(names, b.Name)
+		}
+	}
+	return names
+}
