@@ -1,0 +1,2 @@
+// Package inner is a part of a.
+package inner

@@ -1,0 +1,4 @@
+// Package keyvaluetest may import testing.
+package keyvaluetest
+
+import _ "testing"

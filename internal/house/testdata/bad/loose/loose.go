@@ -1,0 +1,2 @@
+// Package loose is in no layer.
+package loose

@@ -1,0 +1,4 @@
+// Package fault imports what it must not.
+package fault
+
+import _ "example.com/bad/runtime/rpc"

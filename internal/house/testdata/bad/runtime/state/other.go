@@ -1,0 +1,3 @@
+package state
+
+var other = "a variable of another file"

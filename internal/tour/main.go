@@ -1,0 +1,142 @@
+// Command tour runs the commands that a Markdown file shows and compares what they print with what the file says, so that the documentation cannot lie.
+//
+//	go run ./internal/tour README.md
+//
+// It starts bin/prism on the default ports and runs every block that is fenced as "console tour": a line that begins with "$ " is a command, the lines up to the
+// next one are its output. "..." in the output stands for anything within a line. A block fenced as "go PATH" must be the content of that file.
+package main
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"os/signal"
+	"path/filepath"
+	"syscall"
+	"time"
+
+	"github.com/prismgate/prism/runtime/gateway"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	if err := run(ctx, os.Args[1:]); err != nil {
+		fmt.Fprintln(os.Stderr, "tour:", err)
+		stop()
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context, files []string) error {
+	if len(files) == 0 {
+		return errors.New("name the Markdown files to run, for example README.md")
+	}
+	path, err := tools()
+	if err != nil {
+		return err
+	}
+	end, err := startGateway(ctx, "bin/prism", "serve")
+	if err != nil {
+		return err
+	}
+	defer end()
+	passed, failed := 0, 0
+	for _, file := range files {
+		source, err := os.ReadFile(file)
+		if err != nil {
+			return err
+		}
+		blocks, err := parse(string(source))
+		if err != nil {
+			return fmt.Errorf("%s:%w", file, err)
+		}
+		for _, b := range blocks {
+			for _, mistake := range b.check(ctx, path) {
+				failed++
+				fmt.Printf("%s:%d: %s\n", file, mistake.line, mistake.text)
+			}
+			passed += len(b.steps)
+		}
+	}
+	fmt.Printf("%d passed, %d failed\n", passed-failed, failed)
+	if failed > 0 {
+		return errors.New("the documentation and the program disagree")
+	}
+	return nil
+}
+
+// tools makes a folder of the clients that the tour uses, pinned by tools/go.mod, and returns a PATH that begins with it.
+func tools() (string, error) {
+	root, err := os.Getwd()
+	if err != nil {
+		return "", err
+	}
+	folder := filepath.Join(root, ".build", "tour")
+	if err := os.MkdirAll(folder, 0o755); err != nil {
+		return "", err
+	}
+	for _, tool := range []string{"buf", "grpcurl"} {
+		script := fmt.Sprintf("#!/bin/sh\nexec go tool -modfile='%s' %s \"$@\"\n", filepath.Join(root, "tools", "go.mod"), tool)
+		if err := os.WriteFile(filepath.Join(folder, tool), []byte(script), 0o755); err != nil {
+			return "", err
+		}
+	}
+	list := string(filepath.ListSeparator)
+	return filepath.Join(root, "bin") + list + folder + list + os.Getenv("PATH"), nil
+}
+
+// startGateway starts the gateway as `make run` does, and returns when it is ready. That it says so itself, in its log, is what counts: another gateway on the
+// same ports would answer a question.
+func startGateway(ctx context.Context, program ...string) (end func(), err error) {
+	command := exec.CommandContext(ctx, program[0], program[1:]...)
+	log := &readiness{log: os.Stderr, ready: make(chan struct{})}
+	command.Stderr = log
+	command.Cancel = func() error { return command.Process.Signal(syscall.SIGTERM) }
+	command.WaitDelay = 10 * time.Second
+	if err := command.Start(); err != nil {
+		return nil, fmt.Errorf("start the gateway: %w; `make build` makes bin/prism", err)
+	}
+	exited := make(chan error, 1)
+	go func() { exited <- command.Wait() }()
+	end = func() {
+		_ = command.Process.Signal(syscall.SIGTERM)
+		if err := <-exited; err != nil {
+			fmt.Fprintln(os.Stderr, "tour: the gateway:", err)
+		}
+	}
+	select {
+	case <-log.ready:
+		return end, nil
+	case err := <-exited:
+		return nil, fmt.Errorf("the gateway ended before it was ready: %w; the tour needs %s and %s for itself", cmp.Or(err, errors.New("exit status 0")),
+			gateway.DefaultListen, gateway.DefaultAdmin)
+	case <-time.After(10 * time.Second):
+		end()
+		return nil, errors.New("the gateway was not ready within 10 s")
+	}
+}
+
+// readiness passes a gateway's log on, and tells when it says that the gateway is ready.
+type readiness struct {
+	log   io.Writer
+	ready chan struct{}
+	// seen is the log until then.
+	seen []byte
+	told bool
+}
+
+func (r *readiness) Write(data []byte) (int, error) {
+	if !r.told {
+		r.seen = append(r.seen, data...)
+		if r.told = bytes.Contains(r.seen, []byte("prism is ready")); r.told {
+			close(r.ready)
+		}
+	}
+	return r.log.Write(data)
+}
