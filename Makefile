@@ -1,0 +1,77 @@
+# Everything that people and CI do here is a target. `make help` lists them.
+
+BUF  := go tool -modfile=tools/go.mod buf
+LINT := go tool -modfile=tools/lint/go.mod golangci-lint
+RACE ?=
+
+.DEFAULT_GOAL := help
+
+.PHONY: help
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: run
+run: build ## build and start the gateway on its embedded default: namespace "default" on MemStore
+	bin/prism serve
+
+.PHONY: build
+build: ## build bin/prism, static
+	CGO_ENABLED=0 go build -trimpath -o bin/prism ./cmd/prism
+
+.PHONY: test
+test: ## run every test (RACE=1 adds the race detector, which needs cgo)
+	go test $(if $(RACE),-race) -timeout 20m ./...
+
+.PHONY: test-short
+test-short: ## the quick inner loop: what is slow is left out
+	go test -short ./...
+
+.PHONY: generate
+generate: ## regenerate gen/ and the generated docs from schema/
+	$(BUF) generate --template buf.gen.options.yaml
+	rm -rf .build/generate
+	$(BUF) generate -o .build/generate
+	rm -rf gen/go docs/interfaces.md docs/backends.md
+	cp -R .build/generate/. .
+
+.PHONY: checkgenerate
+checkgenerate: ## fail when what is generated is not what schema/ says
+	rm -rf .build/checkgenerate
+	$(BUF) generate -o .build/checkgenerate
+	@diff -r gen .build/checkgenerate/gen && diff -r docs/interfaces.md .build/checkgenerate/docs/interfaces.md && diff -r docs/backends.md .build/checkgenerate/docs/backends.md \
+		|| { echo 'generated files are stale: run `make generate` and commit what it changes'; exit 1; }
+
+.PHONY: lint
+lint: ## lint Go and schema
+	$(BUF) lint schema
+	$(BUF) format --diff --exit-code schema
+	go vet ./...
+	$(LINT) run ./...
+
+.PHONY: breaking
+breaking: ## fail when schema/ breaks clients of the committed baseline
+	$(BUF) breaking schema --against schema/baseline.binpb
+
+.PHONY: baseline
+baseline: ## renew the baseline that `make breaking` compares with
+	$(BUF) build schema -o schema/baseline.binpb
+
+.PHONY: tour
+tour: build ## run every command of the README's tour and compare what it prints
+	go run ./internal/tour README.md
+
+.PHONY: examples
+examples: ## build the examples; the tests in internal/extend generate, build and run the out-of-tree module
+	go build -o /dev/null ./examples/...
+
+.PHONY: bench
+bench: build ## measure against bare servers and print the ratios (needs h2load)
+	go run ./bench
+
+.PHONY: fuzz
+fuzz: ## fuzz everything that parses, FUZZTIME each
+	./internal/fuzz.sh $(or $(FUZZTIME),30s)
+
+.PHONY: clean
+clean: ## remove what was built
+	rm -rf bin .build
