@@ -39,8 +39,8 @@ func (k *keyValue) SetInTransaction(ctx context.Context, request *keyvaluev1.Set
 		if err != nil {
 			return err
 		}
-		if t.bytes-len(done.value)+len(request.GetValue()) > maxTransactionBytes {
-			return fault.New(fault.ResourceExhausted, "value: the values of a transaction may be %d bytes in all; commit and begin a new one", maxTransactionBytes)
+		if err := k.transactions.buffer(t, len(request.GetValue()), len(done.value)); err != nil {
+			return err
 		}
 		done.write, done.value = writeValue, request.GetValue()
 		t.note(request.GetKey(), done)
@@ -91,6 +91,9 @@ func (k *keyValue) DeleteInTransaction(ctx context.Context, request *keyvaluev1.
 	err := k.transactions.within(request.GetTransaction(), func(t *transaction) error {
 		done, err := t.access(request.GetKey())
 		if err != nil {
+			return err
+		}
+		if err := k.transactions.buffer(t, 0, len(done.value)); err != nil {
 			return err
 		}
 		done.write, done.value = writeDelete, nil

@@ -471,3 +471,43 @@ func eventually(t testing.TB, holds func() bool) {
 		require.False(t, time.Now().After(end), "not within 10 s")
 	}
 }
+
+func TestOpenTransactionsAreBoundedInBytes(t *testing.T) {
+	kv := namespace(t, open(t, nil), "name").KeyValueTransactional
+	value := make([]byte, 1<<20)
+	var handles []string
+	write := func(handle string, key int) error {
+		_, err := kv.SetInTransaction(t.Context(), &keyvaluev1.SetInTransactionRequest{Transaction: handle, Key: strconv.Itoa(key), Value: value})
+		return err
+	}
+	begin := func() string {
+		begun, err := kv.BeginTransaction(t.Context(), &keyvaluev1.BeginTransactionRequest{})
+		require.NoError(t, err)
+		return begun.GetTransaction()
+	}
+	for range 64 {
+		handle := begin()
+		handles = append(handles, handle)
+		for key := range 4 {
+			require.NoError(t, write(handle, key))
+		}
+		require.NoError(t, write(handle, 3), "writing a key again takes no more room")
+	}
+	late := begin()
+	err := write(late, 0)
+	require.Equal(t, fault.ResourceExhausted, fault.CodeOf(err))
+	require.ErrorContains(t, err, "open transactions of the namespace")
+
+	// What ends gives its room back, however it ends; what is deleted too.
+	_, err = kv.Rollback(t.Context(), &keyvaluev1.RollbackRequest{Transaction: handles[0]})
+	require.NoError(t, err)
+	for key := range 4 {
+		require.NoError(t, write(late, key))
+	}
+	_, err = kv.DeleteInTransaction(t.Context(), &keyvaluev1.DeleteInTransactionRequest{Transaction: late, Key: "0"})
+	require.NoError(t, err)
+	require.NoError(t, write(begin(), 0))
+	_, err = kv.Commit(t.Context(), &keyvaluev1.CommitRequest{Transaction: handles[1]})
+	require.NoError(t, err)
+	require.NoError(t, write(begin(), 0))
+}

@@ -15,6 +15,9 @@ const (
 	maxTransactionKeys = 100
 	// maxTransactionBytes is the most bytes of values that a transaction writes; the contract's.
 	maxTransactionBytes = 4 << 20
+	// maxBufferedBytes is the most bytes of values that the open transactions of a namespace hold together: 64 transactions that are full. Without it
+	// max_open_transactions alone would allow 40 GB.
+	maxBufferedBytes = 256 << 20
 	// notOpen is the reason that is given with FAILED_PRECONDITION.
 	notOpen = "TRANSACTION_NOT_OPEN"
 )
@@ -25,6 +28,8 @@ type transactions struct {
 	limit int64
 	count atomic.Int64
 	open  sync.Map // string to *transaction; read without a lock
+	// buffered is the bytes of values that open transactions hold.
+	buffered atomic.Int64
 }
 
 // transaction is what an open transaction has read and will write.
@@ -116,6 +121,7 @@ func (t *transactions) forget(handle string, ended *transaction) {
 		return
 	}
 	ended.ended, ended.keys = true, nil
+	t.buffered.Add(-int64(ended.bytes))
 	ended.timer.Stop()
 	t.open.Delete(handle)
 	t.count.Add(-1)
@@ -137,7 +143,20 @@ func (t *transaction) access(key string) (access, error) {
 	return found, nil
 }
 
-// note keeps what the transaction has done to a key.
+// buffer makes room for a value in place of another one, in a transaction and in the namespace.
+func (t *transactions) buffer(in *transaction, value, instead int) error {
+	change := value - instead
+	if in.bytes+change > maxTransactionBytes {
+		return fault.New(fault.ResourceExhausted, "value: the values of a transaction may be %d bytes in all; commit and begin a new one", maxTransactionBytes)
+	}
+	if t.buffered.Add(int64(change)) > maxBufferedBytes && change > 0 {
+		t.buffered.Add(-int64(change))
+		return fault.New(fault.ResourceExhausted, "value: the open transactions of the namespace may hold %d bytes of values in all; commit or roll back some, and try again", maxBufferedBytes)
+	}
+	return nil
+}
+
+// note keeps what the transaction has done to a key. Room for its value was made by buffer.
 func (t *transaction) note(key string, done access) {
 	if t.keys == nil {
 		t.keys = make(map[string]access)
