@@ -37,7 +37,7 @@ func run(ctx context.Context, files []string) error {
 	if len(files) == 0 {
 		return errors.New("name the Markdown files to run, for example README.md")
 	}
-	path, err := tools()
+	path, err := tools(ctx)
 	if err != nil {
 		return err
 	}
@@ -72,20 +72,21 @@ func run(ctx context.Context, files []string) error {
 }
 
 // tools makes a folder of the clients that the tour uses, pinned by tools/go.mod, and returns a PATH that begins with it.
-func tools() (string, error) {
+func tools(ctx context.Context) (string, error) {
 	root, err := os.Getwd()
 	if err != nil {
 		return "", err
 	}
-	folder := filepath.Join(root, ".build", "tour")
+	folder := filepath.Join(root, ".build", "tour", "bin")
 	if err := os.MkdirAll(folder, 0o755); err != nil {
 		return "", err
 	}
-	for _, tool := range []string{"buf", "grpcurl"} {
-		script := fmt.Sprintf("#!/bin/sh\nexec go tool -modfile='%s' %s \"$@\"\n", filepath.Join(root, "tools", "go.mod"), tool)
-		if err := os.WriteFile(filepath.Join(folder, tool), []byte(script), 0o755); err != nil {
-			return "", err
-		}
+	// Built here and not when they are first called: what the build prints is no output of theirs.
+	build := exec.CommandContext(ctx, "go", "build", "-modfile=tools/go.mod", "-o", folder+string(filepath.Separator),
+		"github.com/bufbuild/buf/cmd/buf", "github.com/fullstorydev/grpcurl/cmd/grpcurl")
+	build.Stderr = os.Stderr
+	if err := build.Run(); err != nil {
+		return "", fmt.Errorf("build buf and grpcurl: %w", err)
 	}
 	list := string(filepath.ListSeparator)
 	return filepath.Join(root, "bin") + list + folder + list + os.Getenv("PATH"), nil
