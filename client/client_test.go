@@ -13,6 +13,7 @@ import (
 	"github.com/prismgate/prism/internal/testgateway"
 	"github.com/prismgate/prism/runtime/fault"
 	"github.com/prismgate/prism/runtime/gateway"
+	"github.com/prismgate/prism/runtime/listen"
 	"github.com/prismgate/prism/runtime/httprpc"
 	"github.com/prismgate/prism/runtime/rpc"
 )
@@ -140,7 +141,7 @@ func TestWithHTTP1SpeaksHTTP1(t *testing.T) {
 // http1Server answers 404 to everything and tells the protocol that it was asked over.
 func http1Server(t *testing.T, protocols chan<- string) string {
 	t.Helper()
-	listener, err := gateway.Listen(t.Context(), "127.0.0.1:0")
+	listener, err := listen.Open(t.Context(), "127.0.0.1:0")
 	require.NoError(t, err)
 	server := &http.Server{
 		Protocols: new(http.Protocols),
@@ -190,7 +191,7 @@ func TestACallGoesOnAfterClose(t *testing.T) {
 
 func TestAGatewayThatIsNotThereIsUnavailable(t *testing.T) {
 	t.Parallel()
-	listener, err := gateway.Listen(t.Context(), "127.0.0.1:0")
+	listener, err := listen.Open(t.Context(), "127.0.0.1:0")
 	require.NoError(t, err)
 	require.NoError(t, listener.Close())
 	_, err = testgateway.Dial(t, listener.Addr().String()).Namespace("default").KeyValue().Get(t.Context(), "k")

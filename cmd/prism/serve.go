@@ -7,7 +7,6 @@ import (
 	"io"
 	"log/slog"
 	"net"
-	"net/http"
 	"strconv"
 	"strings"
 	"time"
@@ -18,6 +17,7 @@ import (
 
 	"github.com/prismgate/prism/runtime/gateway"
 	"github.com/prismgate/prism/runtime/health"
+	"github.com/prismgate/prism/runtime/listen"
 )
 
 // closeTimeout bounds how long the backends may take to close, after the last call.
@@ -81,7 +81,7 @@ func (c *cli) serve(ctx context.Context, o serveOptions) error {
 		return errors.Join(err, data.Close(), admin.Close())
 	}
 	for _, address := range []string{o.listen, o.admin} {
-		if !gateway.IsLoopback(address) {
+		if !listen.IsLocal(address) {
 			log.Warn("other machines can reach this address, and nobody is authenticated", "address", address)
 		}
 	}
@@ -102,7 +102,7 @@ func (o serveOptions) check() error {
 		switch {
 		case err != nil:
 			return usagef("the port of --%s %q is not a number from 0 to 65535", flag.name, flag.address)
-		case !gateway.IsLoopback(flag.address) && !o.insecure:
+		case !listen.IsLocal(flag.address) && !o.insecure:
 			return usagef("refusing to serve on --%s %s: other machines can reach that address, and Prism has no authentication yet, so that anyone could read and "+
 				"change everything; listen on 127.0.0.1, or accept the risk with --insecure", flag.name, flag.address)
 		}
@@ -112,10 +112,10 @@ func (o serveOptions) check() error {
 
 // open opens both listeners or none.
 func (o serveOptions) open(ctx context.Context) (data, admin net.Listener, err error) {
-	if data, err = gateway.Listen(ctx, o.listen); err != nil {
+	if data, err = listen.Open(ctx, o.listen); err != nil {
 		return nil, nil, fmt.Errorf("%w (choose another address with --listen)", err)
 	}
-	if admin, err = gateway.Listen(ctx, o.admin); err != nil {
+	if admin, err = listen.Open(ctx, o.admin); err != nil {
 		return nil, nil, errors.Join(fmt.Errorf("%w (choose another address with --admin)", err), data.Close())
 	}
 	return data, admin, nil
@@ -138,8 +138,8 @@ type server struct {
 	state   *health.State
 	gateway *gateway.Gateway
 	opened  *gateway.Opened
-	data    *http.Server
-	admin   *http.Server
+	data    *listen.Server
+	admin   *listen.Server
 }
 
 // newServer opens what the configuration names.
@@ -159,16 +159,16 @@ func (c *cli) newServer(ctx context.Context, log *slog.Logger) (*server, error) 
 		return nil, err
 	}
 	s.gateway.Use(s.opened)
-	s.data = gateway.NewServer(gateway.NewHTTPHandler(s.gateway, s.state), log)
-	s.admin = gateway.NewServer(gateway.NewAdminHandler(s.state, metrics), log)
+	s.data = gateway.NewFront(gateway.Routes(s.gateway, s.state), gateway.FrontOptions{Log: log})
+	s.admin = gateway.NewAdminFront(gateway.NewAdminHandler(s.state, metrics), log)
 	return s, nil
 }
 
 // run serves on two listeners until the context ends or one of them fails.
 func (s *server) run(ctx context.Context, data, admin net.Listener, drainTimeout time.Duration) error {
 	failed := make(chan error, 2)
-	serve := func(what string, server *http.Server, listener net.Listener) {
-		if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
+	serve := func(what string, server *listen.Server, listener net.Listener) {
+		if err := server.Serve(listener); !errors.Is(err, listen.ErrClosed) {
 			failed <- fmt.Errorf("serving on --%s %s: %w", what, listener.Addr(), err)
 		}
 	}
@@ -193,7 +193,7 @@ func (s *server) stop(ctx context.Context, drainTimeout time.Duration) error {
 	draining, cancel := context.WithTimeout(ctx, drainTimeout)
 	defer cancel()
 	var errs []error
-	if err := gateway.Shutdown(draining, s.data); err != nil {
+	if err := s.data.Shutdown(draining); err != nil {
 		// The backends stay open: a call that was cut off may still be on its way out of one.
 		s.log.Warn("drained in part", "error", err.Error())
 		errs = append(errs, err)

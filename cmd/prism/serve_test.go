@@ -152,8 +152,8 @@ func TestSecondSignalEndsAtOnce(t *testing.T) {
 
 func TestServeRefusesATakenPort(t *testing.T) {
 	t.Parallel()
-	taken := listen(t, "127.0.0.1:0")
-	free := listen(t, "127.0.0.1:0")
+	taken := dialListen(t, "127.0.0.1:0")
+	free := dialListen(t, "127.0.0.1:0")
 	require.NoError(t, free.Close())
 	for flag, other := range map[string]string{"listen": "admin", "admin": "listen"} {
 		s := newStore()
@@ -161,11 +161,11 @@ func TestServeRefusesATakenPort(t *testing.T) {
 		require.Equal(t, exitFailed, got.exit)
 		require.Regexp(t, fmt.Sprintf(`^prism: cannot listen on %s.*address already in use; is another gateway running\? \(choose another address with --%s\)\n$`, taken.Addr(), flag), got.stderr)
 		require.Zero(t, s.opened, "a backend was opened")
-		require.NoError(t, listen(t, free.Addr().String()).Close())
+		require.NoError(t, dialListen(t, free.Addr().String()).Close())
 	}
 }
 
-func listen(t *testing.T, address string) net.Listener {
+func dialListen(t *testing.T, address string) net.Listener {
 	t.Helper()
 	listener, err := new(net.ListenConfig).Listen(t.Context(), "tcp", address)
 	require.NoError(t, err)

@@ -12,6 +12,7 @@ import (
 	configv1 "github.com/prismgate/prism/gen/go/prism/config/v1"
 	"github.com/prismgate/prism/runtime/gateway"
 	"github.com/prismgate/prism/runtime/health"
+	"github.com/prismgate/prism/runtime/listen"
 	"github.com/prometheus/client_golang/prometheus"
 
 	"example.com/acme/gen/registry"
@@ -44,13 +45,13 @@ func run(ctx context.Context) error {
 	defer func() { _ = opened.Close(ctx) }()
 	g.Use(opened)
 
-	listener, err := gateway.Listen(ctx, "127.0.0.1:0")
+	listener, err := listen.Open(ctx, "127.0.0.1:0")
 	if err != nil {
 		return err
 	}
 	state := health.NewState(gateway.Services(catalog)...)
 	state.Set(true)
-	server := gateway.NewServer(gateway.NewHTTPHandler(g, state), logger)
+	server := gateway.NewFront(gateway.Routes(g, state), gateway.FrontOptions{Log: logger})
 	go func() { _ = server.Serve(listener) }()
 	defer func() { _ = server.Close() }()
 

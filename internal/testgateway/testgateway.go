@@ -16,6 +16,7 @@ import (
 	"github.com/prismgate/prism/gen/go/wiring"
 	"github.com/prismgate/prism/runtime/gateway"
 	"github.com/prismgate/prism/runtime/health"
+	"github.com/prismgate/prism/runtime/listen"
 )
 
 // Start serves a configuration until the test ends, and returns the address.
@@ -32,9 +33,9 @@ func Start(t *testing.T, config *configv1.Config) string {
 	g.Use(opened)
 	state := health.NewState(gateway.Services(catalog)...)
 	state.Set(true)
-	listener, err := gateway.Listen(t.Context(), "127.0.0.1:0")
+	listener, err := listen.Open(t.Context(), "127.0.0.1:0")
 	require.NoError(t, err)
-	server := gateway.NewServer(gateway.NewHTTPHandler(g, state), log)
+	server := gateway.NewFront(gateway.Routes(g, state), gateway.FrontOptions{Log: log})
 	served := make(chan struct{})
 	go func() { defer close(served); _ = server.Serve(listener) }()
 	t.Cleanup(func() {

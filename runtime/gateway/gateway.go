@@ -1,7 +1,7 @@
 // Package gateway serves namespaces: it takes a call of any transport, finds the namespace that the call addresses, and executes it on what fills that
 // namespace.
 //
-// A [Gateway] knows no transport. [Gateway.Serve] is the whole pipeline for one call of any shape; [NewHTTPHandler] puts it behind HTTP.
+// A [Gateway] knows no transport. [Gateway.Serve] is the whole pipeline for one call of any shape; [Routes] and [NewFront] put it behind HTTP.
 package gateway
 
 import (

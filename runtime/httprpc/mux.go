@@ -5,23 +5,26 @@ import (
 	"net/http"
 
 	"connectrpc.com/connect"
-	"connectrpc.com/grpcreflect"
 
 	"github.com/prismgate/prism/runtime/fault"
+	"github.com/prismgate/prism/runtime/rpc"
 )
 
-// reflectionLimit bounds a request of the reflection protocol, which holds a name.
-const reflectionLimit = 64 << 10
-
-// NewReflection serves gRPC's reflection protocol, v1 and v1alpha, for the named services, whose descriptors are linked into the program.
-func NewReflection(services ...string) http.Handler {
-	reflector := grpcreflect.NewStaticReflector(services...)
-	limit := connect.WithReadMaxBytes(reflectionLimit)
-	mux := http.NewServeMux()
-	mux.Handle(grpcreflect.NewHandlerV1(reflector, limit))
-	mux.Handle(grpcreflect.NewHandlerV1Alpha(reflector, limit))
-	mux.Handle("/", unknownProcedure())
-	return mux
+// NewMux serves routes over HTTP, each at its procedure.
+func NewMux(routes []rpc.Route) http.Handler {
+	handlers := make(map[string]http.Handler, len(routes))
+	for _, route := range routes {
+		handlers[route.Method.Procedure] = NewHandler(route.Method, route.Serve)
+	}
+	rest := unknownProcedure()
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		// A map finds a procedure in one look; http.ServeMux would walk its tree.
+		if handler := handlers[r.URL.Path]; handler != nil {
+			handler.ServeHTTP(w, r)
+			return
+		}
+		rest.ServeHTTP(w, r)
+	})
 }
 
 // unknownProcedure answers UNIMPLEMENTED in the caller's protocol, and 404 to whoever speaks none.

@@ -2,36 +2,28 @@ package gateway
 
 import (
 	"context"
-	"net/http"
 
 	"github.com/prismgate/prism/runtime/catalog"
 	"github.com/prismgate/prism/runtime/health"
-	"github.com/prismgate/prism/runtime/httprpc"
+	"github.com/prismgate/prism/runtime/reflection"
 	"github.com/prismgate/prism/runtime/rpc"
 )
 
-// NewHTTPHandler serves a gateway over HTTP: every interface of its catalog as gRPC, Connect, gRPC-Web and JSON, gRPC's health protocol, and gRPC's
-// reflection of all of them.
-func NewHTTPHandler(g *Gateway, state *health.State) http.Handler {
-	routes := map[string]http.Handler{}
+// Routes returns what a gateway serves: every interface of its catalog, gRPC's health protocol, and gRPC's reflection of all of them.
+func Routes(g *Gateway, state *health.State) []rpc.Route {
+	var routes []rpc.Route
 	for _, i := range served(g.catalog) {
 		for _, r := range i.RPCs {
-			routes[r.Method.Procedure] = httprpc.NewHandler(r.Method, g.Serve)
+			routes = append(routes, rpc.Route{Method: r.Method, Serve: g.Serve})
 		}
 	}
-	for _, handler := range state.Handlers() {
+	// What belongs to no namespace is observed all the same.
+	own := append(state.Handlers(), reflection.Handlers(append(Services(g.catalog), health.Service)...)...)
+	for _, handler := range own {
 		serve := rpc.Chain(func(ctx context.Context, _ *rpc.Call, stream rpc.Stream) error { return handler.Serve(ctx, stream) }, g.observe, g.recover)
-		routes[handler.Method.Procedure] = httprpc.NewHandler(handler.Method, serve)
+		routes = append(routes, rpc.Route{Method: handler.Method, Serve: serve})
 	}
-	rest := httprpc.NewReflection(append(Services(g.catalog), health.Service)...)
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		// A map finds a procedure in one look; a mux would walk its tree.
-		if handler := routes[r.URL.Path]; handler != nil {
-			handler.ServeHTTP(w, r)
-			return
-		}
-		rest.ServeHTTP(w, r)
-	})
+	return routes
 }
 
 // Services returns the full names of the services that a catalog's clients may call, for [health.NewState].

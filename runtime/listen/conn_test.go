@@ -1,4 +1,4 @@
-package gateway
+package listen
 
 import (
 	"net"
@@ -16,8 +16,9 @@ func pair(t *testing.T) (lazy, peer net.Conn) {
 	require.NoError(t, err)
 	peer, err = net.Dial("tcp", inner.Addr().String())
 	require.NoError(t, err)
-	lazy, err = lazyListener{inner}.Accept()
+	accepted, err := inner.Accept()
 	require.NoError(t, err)
+	lazy = &conn{Conn: accepted, closed: func() {}}
 	t.Cleanup(func() { _, _, _ = inner.Close(), peer.Close(), lazy.Close() })
 	return lazy, peer
 }

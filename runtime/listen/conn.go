@@ -1,4 +1,4 @@
-package gateway
+package listen
 
 import (
 	"errors"
@@ -11,22 +11,14 @@ import (
 // longAgo is before any deadline that is meant as one.
 var longAgo = time.Unix(1_000_000, 0)
 
-// lazyListener gives connections whose read deadlines cost next to nothing. net/http sets four of them for each request of a connection, and each moves a timer of
-// the runtime: measured at a twentieth of a short call.
-type lazyListener struct{ net.Listener }
-
-func (l lazyListener) Accept() (net.Conn, error) {
-	conn, err := l.Listener.Accept()
-	if err != nil {
-		return nil, err
-	}
-	return &lazyConn{Conn: conn}, nil
-}
-
-// lazyConn moves the connection's read deadline only when it comes nearer. When one passes that was put off or taken back meanwhile, Read sets the right one and
-// goes on.
-type lazyConn struct {
+// conn is an accepted connection on its way to net/http. It first gives back what was read to tell the protocol, and its read deadlines cost next to nothing:
+// net/http sets four of them for each request of a connection, and each moves a timer of the runtime, measured at a twentieth of a short call.
+type conn struct {
 	net.Conn
+	// peeked is what was read already; only the reader touches it.
+	peeked []byte
+	closed func()
+	once   sync.Once
 
 	mu sync.Mutex
 	// wanted is the deadline that was asked for, armed the one that the connection has: never later than wanted. Zero is none.
@@ -35,7 +27,15 @@ type lazyConn struct {
 	interrupted bool
 }
 
-func (c *lazyConn) SetReadDeadline(deadline time.Time) error {
+// Close closes the connection, and says so once.
+func (c *conn) Close() error {
+	c.once.Do(c.closed)
+	return c.Conn.Close()
+}
+
+// SetReadDeadline moves the connection's deadline only when it comes nearer. When one passes that was put off or taken back meanwhile, Read sets the right one and
+// goes on.
+func (c *conn) SetReadDeadline(deadline time.Time) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.wanted = deadline
@@ -45,11 +45,20 @@ func (c *lazyConn) SetReadDeadline(deadline time.Time) error {
 	return c.arm()
 }
 
-func (c *lazyConn) SetDeadline(deadline time.Time) error {
+// SetDeadline sets both deadlines.
+func (c *conn) SetDeadline(deadline time.Time) error {
 	return errors.Join(c.SetReadDeadline(deadline), c.SetWriteDeadline(deadline))
 }
 
-func (c *lazyConn) Read(p []byte) (int, error) {
+// Read reads what was peeked, and then from the connection.
+func (c *conn) Read(p []byte) (int, error) {
+	if len(c.peeked) > 0 {
+		n := copy(p, c.peeked)
+		if c.peeked = c.peeked[n:]; len(c.peeked) == 0 {
+			c.peeked = nil
+		}
+		return n, nil
+	}
 	for {
 		n, err := c.Conn.Read(p)
 		if n > 0 || !errors.Is(err, os.ErrDeadlineExceeded) || !c.rearmed() {
@@ -59,7 +68,7 @@ func (c *lazyConn) Read(p []byte) (int, error) {
 }
 
 // rearmed tells whether the deadline that has passed is not the one that was asked for, and sets that.
-func (c *lazyConn) rearmed() bool {
+func (c *conn) rearmed() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if !c.wanted.IsZero() && !time.Now().Before(c.wanted) {
@@ -69,7 +78,7 @@ func (c *lazyConn) rearmed() bool {
 }
 
 // arm needs the lock.
-func (c *lazyConn) arm() error {
+func (c *conn) arm() error {
 	c.armed = c.wanted
 	c.interrupted = !c.armed.IsZero() && c.armed.Before(longAgo)
 	return c.Conn.SetReadDeadline(c.wanted)

@@ -1,0 +1,123 @@
+package listen
+
+import (
+	"bytes"
+	"crypto/tls"
+	"errors"
+	"net"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/prismgate/prism/runtime/h2/frame"
+)
+
+// greet finds out what a connection speaks and has it served. It returns when the connection is closed or in the hands of net/http.
+func (s *Server) greet(accepted net.Conn) {
+	closed := func() { s.stats.open.Add(-1) }
+	deadline := time.Now().Add(s.config.Limits.HandshakeTimeout)
+	if s.tls != nil {
+		s.greetTLS(&conn{Conn: accepted, closed: closed}, deadline)
+		return
+	}
+	if err := accepted.SetDeadline(deadline); err != nil {
+		s.drop(accepted, err)
+		return
+	}
+	first, http2, err := peek(accepted, s.config.Limits.MaxHeaderBytes)
+	if err != nil {
+		s.drop(accepted, err)
+		return
+	}
+	if !s.ready(accepted, accepted) {
+		closed()
+		return
+	}
+	if http2 && s.config.HTTP2 != nil {
+		defer closed()
+		s.config.HTTP2.ServeConn(accepted, first)
+		return
+	}
+	s.toHTTP.give(&conn{Conn: accepted, peeked: first, closed: closed})
+}
+
+func (s *Server) greetTLS(below *conn, deadline time.Time) {
+	secure := tls.Server(below, s.tls)
+	err := below.SetDeadline(deadline)
+	if err == nil {
+		err = secure.Handshake()
+	}
+	if err != nil {
+		s.drop(below.Conn, err)
+		return
+	}
+	if !s.ready(below.Conn, below) {
+		below.closed()
+		return
+	}
+	if s.config.HTTP2 != nil && secure.ConnectionState().NegotiatedProtocol == "h2" {
+		s.config.HTTP2.ServeConn(secure, nil)
+		return
+	}
+	s.toHTTP.give(secure) // the *tls.Conn itself: net/http looks for it to fill in Request.TLS
+}
+
+// ready takes the handshake's deadline off. A connection that came too late is closed.
+func (s *Server) ready(accepted, deadlines net.Conn) bool {
+	if s.greeted(accepted) && deadlines.SetDeadline(time.Time{}) == nil {
+		return true
+	}
+	_ = accepted.Close()
+	return false
+}
+
+// drop closes a connection that cannot be served.
+func (s *Server) drop(accepted net.Conn, err error) {
+	s.greeted(accepted)
+	s.stats.open.Add(-1)
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		s.stats.silent.Add(1)
+	} else {
+		s.stats.unknown.Add(1)
+	}
+	s.log.Debug("connection refused", "peer", accepted.RemoteAddr().String(), "error", err.Error())
+	_ = accepted.Close()
+}
+
+var errNotHTTP = errors.New("the first line is neither HTTP/2's preface nor a request line of HTTP/1")
+
+// peek reads from a connection until it is plain what it speaks: HTTP/2's preface, or a request line of HTTP/1. What it has read is returned.
+func peek(c net.Conn, limit int) (first []byte, http2 bool, err error) {
+	buffer := make([]byte, 0, 512)
+	for {
+		if len(buffer) == cap(buffer) {
+			if len(buffer) >= limit {
+				return nil, false, errNotHTTP
+			}
+			buffer = append(make([]byte, 0, min(4*cap(buffer), limit)), buffer...)
+		}
+		n, err := c.Read(buffer[len(buffer):cap(buffer)])
+		buffer = buffer[:len(buffer)+n]
+		preface := min(len(buffer), len(frame.Preface))
+		if n > 0 && string(buffer[:preface]) == frame.Preface[:preface] {
+			if preface == len(frame.Preface) {
+				return buffer, true, nil
+			}
+		} else if end := bytes.IndexByte(buffer, '\n'); end >= 0 {
+			if isRequestLine(string(buffer[:end])) {
+				return buffer, false, nil
+			}
+			return nil, false, errNotHTTP
+		}
+		if err != nil {
+			return nil, false, err
+		}
+	}
+}
+
+// isRequestLine tells whether a line, without its line feed, is a request line of HTTP/1.0 or 1.1.
+func isRequestLine(line string) bool {
+	method, rest, _ := strings.Cut(strings.TrimSuffix(line, "\r"), " ")
+	target, version, _ := strings.Cut(rest, " ")
+	return method != "" && target != "" && (version == "HTTP/1.1" || version == "HTTP/1.0")
+}
