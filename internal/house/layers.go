@@ -84,7 +84,7 @@ var Layers = []Layer{
 	},
 	{
 		"foundation",
-		[]string{"runtime/rpc", "runtime/check", "runtime/catalog", "runtime/h2", "runtime/h2/...", "runtime/grpcserver", "runtime/listen"},
+		[]string{"runtime/rpc", "runtime/check", "runtime/catalog", "runtime/compress", "runtime/h2", "runtime/h2/...", "runtime/grpcserver", "runtime/listen"},
 		[]string{"fault", "foundation"},
 		"the lowest packages know no schema, so that generated code can import them",
 	},

@@ -5,6 +5,8 @@ import (
 	"log/slog"
 	"net/http"
 
+	"github.com/prismgate/prism/runtime/grpcserver"
+	"github.com/prismgate/prism/runtime/h2"
 	"github.com/prismgate/prism/runtime/httprpc"
 	"github.com/prismgate/prism/runtime/listen"
 	"github.com/prismgate/prism/runtime/rpc"
@@ -26,13 +28,20 @@ type FrontOptions struct {
 	TLS *tls.Config
 	// Limits bound what peers may hold of the listener.
 	Limits listen.Limits
+	// HTTP2 bounds what peers may hold of connections that speak HTTP/2, unless net/http serves them.
+	HTTP2 h2.Limits
 	// Log is told what was refused; nil discards.
 	Log *slog.Logger
 }
 
 // NewFront returns the server of some routes: gRPC, Connect, gRPC-Web and JSON, over HTTP/2 and HTTP/1.1, on one port.
 func NewFront(routes []rpc.Route, o FrontOptions) *listen.Server {
-	return listen.New(listen.Config{HTTP: httprpc.NewMux(routes), TLS: o.TLS, Limits: o.Limits, Log: o.Log})
+	mux := httprpc.NewMux(routes)
+	config := listen.Config{HTTP: mux, TLS: o.TLS, Limits: o.Limits, Log: o.Log}
+	if !o.Standard {
+		config.HTTP2 = h2.NewServer(grpcserver.New(routes, mux), h2.Options{Limits: o.HTTP2, Log: o.Log})
+	}
+	return listen.New(config)
 }
 
 // NewAdminFront returns the server of a handler for operators, on net/http.

@@ -125,7 +125,7 @@ func TestJSONOverPlainHTTP(t *testing.T) {
 	require.Equal(t, http.StatusBadRequest, status)
 	require.Contains(t, body, "invalid_argument")
 	status, body = call("Missing", `{}`)
-	require.Equal(t, http.StatusNotImplemented, status)
+	require.Equal(t, http.StatusNotFound, status)
 	require.Contains(t, body, "unknown procedure")
 }
 

@@ -61,7 +61,10 @@ func NewConn(client connect.HTTPClient, base string, protocol Protocol) (*Conn, 
 }
 
 // NewHTTPClient returns an HTTP client for a Conn: HTTP/2 in clear for http URLs and by ALPN for https, or HTTP/1.1 alone.
-func NewHTTPClient(http1 bool) *http.Client {
+func NewHTTPClient(http1 bool) *http.Client { return &http.Client{Transport: NewTransport(http1)} }
+
+// NewTransport returns the transport of [NewHTTPClient], for those who dial or secure connections in their own way.
+func NewTransport(http1 bool) *http.Transport {
 	transport := &http.Transport{
 		DialContext:         (&net.Dialer{Timeout: 10 * time.Second, KeepAlive: 30 * time.Second}).DialContext,
 		TLSHandshakeTimeout: 10 * time.Second,
@@ -78,7 +81,7 @@ func NewHTTPClient(http1 bool) *http.Client {
 		transport.Protocols.SetHTTP2(true)
 		transport.Protocols.SetUnencryptedHTTP2(true)
 	}
-	return &http.Client{Transport: transport}
+	return transport
 }
 
 // WithHeader returns a connection that sends a header field with every call. The two share everything else.

@@ -6,9 +6,11 @@ import (
 	"io"
 	"net/http"
 	"regexp"
+	"strings"
 
 	"connectrpc.com/connect"
 	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/anypb"
 
 	"github.com/prismgate/prism/runtime/fault"
 )
@@ -50,12 +52,28 @@ func callError(ctx context.Context, err error) error {
 	if received.Code == fault.DeadlineExceeded {
 		received.Cause = context.DeadlineExceeded // the server's clock was ahead of ours
 	}
-	for _, detail := range wire.Details() {
-		if message, err := detail.Value(); err == nil {
-			received.Details = append(received.Details, message)
-		}
-	}
+	received.Details = details(wire)
 	return received
+}
+
+// anyPrefix stands before the name of a message in the type of an Any; connect-go takes it away.
+const anyPrefix = "type.googleapis.com/"
+
+// details are the messages that an error carries. One whose type this program does not know stays an Any.
+func details(wire *connect.Error) []proto.Message {
+	var messages []proto.Message
+	for _, detail := range wire.Details() {
+		message, err := detail.Value()
+		if err != nil {
+			name := detail.Type()
+			if !strings.Contains(name, "/") {
+				name = anyPrefix + name
+			}
+			message = &anypb.Any{TypeUrl: name, Value: detail.Bytes()}
+		}
+		messages = append(messages, message)
+	}
+	return messages
 }
 
 // localError makes a fault of an error that did not come from the server. connect-go calls a connection that was reset canceled, and one that ended within a message
@@ -81,7 +99,7 @@ func receiveError(err error) error {
 	case errors.Is(err, io.ErrUnexpectedEOF):
 		return fault.Wrap(err, fault.InvalidArgument, "", "the request ended before its message was complete")
 	case errors.As(err, &wire):
-		return fault.Wrap(err, fault.Code(wire.Code()), "", "%s", wire.Message())
+		return &fault.Error{Code: fault.Code(wire.Code()), Message: wire.Message(), Cause: err, Details: details(wire)}
 	}
 	return err
 }

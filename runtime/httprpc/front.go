@@ -54,9 +54,14 @@ func (f *front) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			http.StatusUnsupportedMediaType)
 		return
 	}
-	if m.Shape != rpc.ShapeUnary && m.Shape != rpc.ShapeServerStream {
+	switch m.Shape {
+	case rpc.ShapeBidi:
+		f.next.ServeHTTP(w, inBothDirections(w, r))
+		return
+	case rpc.ShapeClientStream:
 		f.next.ServeHTTP(w, r)
 		return
+	case rpc.ShapeUnary, rpc.ShapeServerStream:
 	}
 	in, ok := f.intakes.Get().(*intake)
 	if !ok {
@@ -82,6 +87,18 @@ func (f *front) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	f.next.ServeHTTP(w, r)
 }
 
+// inBothDirections lets connect-go serve a stream each way over HTTP/1.1, which it refuses. What the protocol lacks there is multiplexing and not a direction: a client
+// that sends its requests before it reads, as most do, never notices, and net/http can do both at once for one that does.
+func inBothDirections(w http.ResponseWriter, r *http.Request) *http.Request {
+	if r.ProtoMajor >= 2 {
+		return r
+	}
+	_ = http.NewResponseController(w).EnableFullDuplex() // a writer that cannot serves those that send first
+	copied := *r
+	copied.ProtoMajor, copied.ProtoMinor = 2, 0
+	return &copied
+}
+
 // take reads the request's body, as far as its message may be large and as long as the call may take. A body that is too short is left to connect-go.
 func (f *front) take(in *intake, wire wire, w http.ResponseWriter, r *http.Request) error {
 	limit := int64(f.binding.method.MessageLimit())
@@ -92,8 +109,9 @@ func (f *front) take(in *intake, wire wire, w http.ResponseWriter, r *http.Reque
 	case err != nil && !errors.Is(err, io.EOF):
 		return fault.Wrap(err, fault.Canceled, "", "the request was broken off")
 	case size > limit:
+		// It has no details: those are the service's, and the conformance suite holds transports to that.
 		return fault.New(fault.ResourceExhausted, "the message has at least %d bytes; %s takes at most %d: split it, or store the payload elsewhere and send a reference",
-			size, f.binding.method.Procedure, limit).WithReason("MESSAGE_TOO_LARGE")
+			size, f.binding.method.Procedure, limit)
 	}
 	return nil
 }

@@ -23,6 +23,7 @@ func NewHandler(m *rpc.Method, serve rpc.ServeFunc) http.Handler {
 	b := &binding{method: m, serve: serve}
 	options := []connect.HandlerOption{
 		withCodecs(),
+		withCompressions(m),
 		connect.WithReadMaxBytes(m.MessageLimit()),
 		connect.WithCompressMinBytes(compressMinBytes),
 	}
@@ -151,18 +152,17 @@ func (x *exchange) Send(message proto.Message) error {
 	return receiveError(x.send(&reply{message}))
 }
 
-func (x *exchange) SetHeader(name, value string) {
-	if x.header == nil {
-		x.header = make(http.Header)
-	}
-	x.header.Set(name, value)
-}
+func (x *exchange) SetHeader(name, value string)  { made(&x.header).Set(name, value) }
+func (x *exchange) AddHeader(name, value string)  { made(&x.header).Add(name, value) }
+func (x *exchange) SetTrailer(name, value string) { made(&x.trailer).Set(name, value) }
+func (x *exchange) AddTrailer(name, value string) { made(&x.trailer).Add(name, value) }
 
-func (x *exchange) SetTrailer(name, value string) {
-	if x.trailer == nil {
-		x.trailer = make(http.Header)
+// made is a header that is made when it is first written to: most responses have none.
+func made(header *http.Header) http.Header {
+	if *header == nil {
+		*header = make(http.Header)
 	}
-	x.trailer.Set(name, value)
+	return *header
 }
 
 func (x *exchange) response() (*connect.Response[reply], error) {

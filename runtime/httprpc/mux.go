@@ -27,16 +27,26 @@ func NewMux(routes []rpc.Route) http.Handler {
 	})
 }
 
-// unknownProcedure answers UNIMPLEMENTED in the caller's protocol, and 404 to whoever speaks none.
+// unknownProcedure answers UNIMPLEMENTED in the caller's protocol, with status 404 where the protocol has a status of its own, and 404 to whoever speaks none.
 func unknownProcedure() http.Handler {
 	writer := connect.NewErrorWriter()
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		path := clip(r.URL.Path)
 		if r.Method == http.MethodPost && writer.IsSupported(r) {
 			err := fault.New(fault.Unimplemented, "unknown procedure %q; `prism registry interfaces list` names the interfaces, and a procedure is /<service>/<method>", path)
-			_ = writer.Write(w, r, toConnect(err)) // a peer that is gone does not read it
+			_ = writer.Write(notFound{w}, r, toConnect(err)) // a peer that is gone does not read it
 			return
 		}
 		http.Error(w, fmt.Sprintf("Prism: nothing at %s; procedures are called with POST /<service>/<method>", path), http.StatusNotFound)
 	})
+}
+
+// notFound makes the status of an unimplemented procedure that of a path where nothing is.
+type notFound struct{ http.ResponseWriter }
+
+func (w notFound) WriteHeader(status int) {
+	if status == http.StatusNotImplemented {
+		status = http.StatusNotFound
+	}
+	w.ResponseWriter.WriteHeader(status)
 }

@@ -9,6 +9,7 @@ import (
 
 	"connectrpc.com/connect"
 
+	"github.com/prismgate/prism/runtime/compress"
 	"github.com/prismgate/prism/runtime/fault"
 )
 
@@ -32,7 +33,7 @@ var plainCodecs = map[string]frameCodec{
 func plainCallOf(r *http.Request) (plainCall, bool) {
 	call := plainCall{codec: plainCodecs[r.Header.Get("Content-Type")]}
 	version := r.Header.Get("Connect-Protocol-Version")
-	if call.codec == nil || r.Header.Get("Content-Encoding") != "" || version != "" && version != "1" || strings.Contains(r.Header.Get("Accept-Encoding"), "gzip") {
+	if call.codec == nil || r.Header.Get("Content-Encoding") != "" || version != "" && version != "1" || takesCompressed(r.Header.Get("Accept-Encoding")) {
 		return plainCall{}, false
 	}
 	if text := r.Header.Get("Connect-Timeout-Ms"); text != "" {
@@ -44,6 +45,11 @@ func plainCallOf(r *http.Request) (plainCall, bool) {
 		call.timeout = time.Duration(ms) * time.Millisecond
 	}
 	return call, true
+}
+
+// takesCompressed tells whether a client may take its answer compressed. Whether it does is for connect-go to find out.
+func takesCompressed(acceptEncoding string) bool {
+	return strings.Contains(acceptEncoding, compress.Gzip) || strings.Contains(acceptEncoding, compress.Zstd)
 }
 
 // plain serves a plain call whose message was taken in.

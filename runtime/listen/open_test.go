@@ -14,4 +14,3 @@ func TestIsLocal(t *testing.T) {
 		require.Equal(t, want, IsLocal(address), address)
 	}
 }
-

@@ -48,10 +48,14 @@ type Header interface {
 // ResponseWriter takes what goes before and after the messages of a response. It may be used by one goroutine at a time, and the header has no effect after
 // the first message was sent.
 type ResponseWriter interface {
-	// SetHeader sets a field of the response's header.
+	// SetHeader sets a field of the response's header, in the place of what it had.
 	SetHeader(name, value string)
-	// SetTrailer sets a field of the response's trailer.
+	// AddHeader adds a value to a field of the response's header; a name may have several, and they keep their order.
+	AddHeader(name, value string)
+	// SetTrailer sets a field of the response's trailer, in the place of what it had.
 	SetTrailer(name, value string)
+	// AddTrailer adds a value to a field of the response's trailer.
+	AddTrailer(name, value string)
 }
 
 type callKey struct{}
@@ -89,4 +93,6 @@ func (noHeader) All() iter.Seq2[string, string] { return func(func(string, strin
 type noResponse struct{}
 
 func (noResponse) SetHeader(string, string)  {}
+func (noResponse) AddHeader(string, string)  {}
 func (noResponse) SetTrailer(string, string) {}
+func (noResponse) AddTrailer(string, string) {}

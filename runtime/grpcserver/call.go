@@ -1,0 +1,377 @@
+package grpcserver
+
+import (
+	"encoding/binary"
+	"errors"
+	"io"
+	"strings"
+	"sync"
+	"sync/atomic"
+
+	"google.golang.org/protobuf/proto"
+
+	"github.com/prismgate/prism/runtime/compress"
+	"github.com/prismgate/prism/runtime/fault"
+	"github.com/prismgate/prism/runtime/h2"
+	"github.com/prismgate/prism/runtime/h2/frame"
+	"github.com/prismgate/prism/runtime/rpc"
+)
+
+// call is one call, as rpc.Stream and rpc.ResponseWriter.
+type call struct {
+	rpc.CallContext
+	route    *route
+	stream   *h2.Stream
+	encoding *encoding
+	// codec is how the request's messages may be compressed; nil when they are not.
+	codec *compress.Codec
+
+	// refusal is why the request is not to be had.
+	refusal error
+	// body is what is left of a request that was taken in whole.
+	body     []byte
+	received int
+
+	header, trailer fields
+	// only is the response of a unary call: it is sent with its trailers.
+	only    proto.Message
+	scratch *scratch
+	// ended tells that the handler has returned: what it left running gets errors.
+	ended atomic.Bool
+}
+
+// run serves one call.
+func (r *route) run(s *h2.Stream) {
+	c := &call{route: r, stream: s}
+	c.Context = s.Context()
+	c.Call = rpc.Call{Method: r.method, Peer: rpc.Peer{Address: s.RemoteAddr(), Protocol: "grpc"}, Header: &s.Header, Response: c}
+	if c.encoding = encodingOf(s.Header.Get("content-type")); c.encoding == nil {
+		refuseType(s)
+		return
+	}
+	c.prepare()
+	err := r.serve(&c.CallContext, &c.Call, c)
+	c.ended.Store(true)
+	c.finish(err)
+}
+
+// prepare finds out how the request is to be read.
+func (c *call) prepare() {
+	switch name := c.stream.Header.Get("grpc-encoding"); name {
+	case "", "identity":
+	default:
+		var known bool
+		if c.codec, known = compress.Get(name); !known {
+			c.AddHeader("grpc-accept-encoding", acceptEncoding())
+			c.refusal = fault.New(fault.Unimplemented, "the compression %q is not known here; known are %s", clip(name), acceptEncoding())
+			return
+		}
+	}
+	if c.route.plan.Whole == 0 {
+		return
+	}
+	c.body = c.stream.Body()
+	switch {
+	case c.stream.Late():
+		c.refusal = fault.New(fault.DeadlineExceeded, "the request did not arrive in time")
+	case len(c.body) >= prefixSize:
+		if size := binary.BigEndian.Uint32(c.body[1:]); int64(size) > int64(c.route.method.MessageLimit()) {
+			c.refusal = tooLarge(c.route.method, int(size))
+		} else if c.stream.Overflowed() {
+			c.refusal = errManyRequests()
+		}
+	case c.stream.Overflowed():
+		c.refusal = tooLarge(c.route.method, len(c.body))
+	}
+}
+
+func errManyRequests() error {
+	return fault.New(fault.Unimplemented, "the call takes one request, and more were sent")
+}
+
+// Receive reads the next request.
+func (c *call) Receive(message proto.Message) error {
+	switch {
+	case c.ended.Load():
+		return io.ErrClosedPipe
+	case c.refusal != nil:
+		return c.refusal
+	}
+	var flags byte
+	var data []byte
+	var err error
+	if c.route.plan.Whole > 0 {
+		flags, data, err = c.next()
+	} else {
+		flags, data, err = c.readNext()
+	}
+	if err != nil {
+		return err
+	}
+	c.received++
+	if flags&^1 != 0 {
+		return fault.New(fault.Internal, "the flags before a message are %#x; they are 0, or 1 when it is compressed", flags)
+	}
+	if flags == 1 {
+		return c.decompress(data, message)
+	}
+	return c.encoding.decode(data, message)
+}
+
+func (c *call) decompress(data []byte, message proto.Message) error {
+	if c.codec == nil {
+		return fault.New(fault.Internal, "a message is compressed, and grpc-encoding does not say how")
+	}
+	limit := c.route.method.MessageLimit()
+	inflated, err := c.codec.Decompress(nil, data, limit)
+	switch {
+	case errors.Is(err, compress.ErrTooLarge):
+		return tooLarge(c.route.method, limit+1)
+	case err != nil:
+		return fault.Wrap(err, fault.InvalidArgument, "", "a message does not decompress with %s", c.codec.Name())
+	}
+	return c.encoding.decode(inflated, message)
+}
+
+// next takes the only message off a request that was taken in whole.
+func (c *call) next() (flags byte, data []byte, err error) {
+	if c.received > 0 {
+		return 0, nil, io.EOF
+	}
+	if len(c.body) == 0 {
+		return 0, nil, fault.New(fault.Unimplemented, "the call takes one request, and none was sent")
+	}
+	if len(c.body) < prefixSize {
+		return 0, nil, errTruncated(nil)
+	}
+	size := int(binary.BigEndian.Uint32(c.body[1:]))
+	switch rest := c.body[prefixSize:]; {
+	case len(rest) < size:
+		return 0, nil, errTruncated(nil)
+	case len(rest) > size:
+		return 0, nil, errManyRequests()
+	default:
+		return c.body[0], rest, nil
+	}
+}
+
+func errTruncated(cause error) error {
+	return fault.Wrap(cause, fault.InvalidArgument, "", "the request ended before its message was complete")
+}
+
+// readNext reads a message off the stream, into memory that grows as the message comes: what its prefix says is no reason to allocate.
+func (c *call) readNext() (flags byte, data []byte, err error) {
+	b := c.take()
+	if err := c.read(b, prefixSize); err != nil {
+		if errors.Is(err, io.ErrUnexpectedEOF) {
+			return 0, nil, errTruncated(err)
+		}
+		return 0, nil, receiveError(err)
+	}
+	size := int64(binary.BigEndian.Uint32(b.b[1:]))
+	if size > int64(c.route.method.MessageLimit()) {
+		return 0, nil, tooLarge(c.route.method, int(size))
+	}
+	flags = b.b[0]
+	b.b = b.b[:0]
+	if err := c.read(b, int(size)); err != nil {
+		if errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.EOF) {
+			return 0, nil, errTruncated(err)
+		}
+		return 0, nil, receiveError(err)
+	}
+	return flags, b.b, nil
+}
+
+// read appends n bytes of the stream to b. io.EOF means that there were none.
+func (c *call) read(b *scratch, n int) error {
+	const step = 64 << 10
+	for read := 0; read < n; {
+		want := min(n-read, max(step, cap(b.b)-len(b.b)))
+		b.b = grow(b.b, want)
+		got, err := c.stream.Read(b.b[len(b.b) : len(b.b)+want])
+		b.b = b.b[:len(b.b)+got]
+		read += got
+		if err != nil && read < n {
+			if errors.Is(err, io.EOF) && read > 0 {
+				return io.ErrUnexpectedEOF
+			}
+			return err
+		}
+	}
+	return nil
+}
+
+// receiveError makes a fault of an error of the stream. io.EOF passes.
+func receiveError(err error) error {
+	if errors.Is(err, io.EOF) {
+		return io.EOF
+	}
+	return err // the stream's errors wrap the context's
+}
+
+// take returns the call's memory for messages that come.
+func (c *call) take() *scratch {
+	if c.scratch == nil {
+		c.scratch = getScratch()
+	}
+	c.scratch.b = c.scratch.b[:0]
+	return c.scratch
+}
+
+// Send sends a response.
+func (c *call) Send(message proto.Message) error {
+	if c.ended.Load() {
+		return io.ErrClosedPipe
+	}
+	if c.route.method.Shape == rpc.ShapeUnary || c.route.method.Shape == rpc.ShapeClientStream {
+		c.only = message
+		return nil
+	}
+	out := getScratch()
+	defer out.put()
+	if err := c.encode(out, message); err != nil {
+		return err
+	}
+	if !c.stream.HeaderSent() {
+		if err := c.stream.SendHeader(c.responseHeader()); err != nil {
+			return err
+		}
+	}
+	return c.stream.SendData(out.b)
+}
+
+// compressMin is the size from which a response is compressed for a client that compresses: below, it costs more than it saves.
+const compressMin = 1024
+
+// encode appends a message with its prefix.
+func (c *call) encode(out *scratch, message proto.Message) error {
+	var err error
+	out.b = append(out.b[:0], 0, 0, 0, 0, 0)
+	if out.b, err = c.encoding.append(out.b, message); err != nil {
+		return fault.Wrap(err, fault.Internal, "", "the response does not encode")
+	}
+	if codec := c.responseCodec(); codec != nil && len(out.b) >= compressMin+prefixSize {
+		small := getScratch()
+		defer small.put()
+		if small.b, err = codec.Compress(small.b[:0], out.b[prefixSize:]); err == nil && len(small.b) < len(out.b)-prefixSize {
+			out.b = append(out.b[:prefixSize], small.b...)
+			out.b[0] = 1
+		}
+	}
+	binary.BigEndian.PutUint32(out.b[1:], uint32(len(out.b)-prefixSize))
+	return nil
+}
+
+// responseCodec is how responses may be compressed: as the request is, when the client takes that.
+func (c *call) responseCodec() *compress.Codec {
+	if c.codec == nil {
+		return nil
+	}
+	for _, accepted := range c.stream.Header.Values("grpc-accept-encoding") {
+		for name := range strings.SplitSeq(accepted, ",") {
+			if strings.TrimSpace(name) == c.codec.Name() {
+				return c.codec
+			}
+		}
+	}
+	return nil
+}
+
+// responseHeader returns the header block.
+func (c *call) responseHeader() []byte {
+	codec := c.responseCodec()
+	if codec == nil && len(c.header) == 0 {
+		return c.encoding.header
+	}
+	block := append([]byte(nil), c.encoding.header...)
+	if codec != nil {
+		block = h2.AppendField(block, "grpc-encoding", codec.Name())
+	}
+	return c.header.appendTo(block)
+}
+
+// finish ends the call with what the handler returned.
+func (c *call) finish(err error) {
+	defer func() {
+		if c.scratch != nil {
+			c.scratch.put()
+		}
+	}()
+	single := c.route.method.Shape == rpc.ShapeUnary || c.route.method.Shape == rpc.ShapeClientStream
+	if err == nil && single && c.only == nil {
+		err = fault.New(fault.Internal, "the handler gave no response")
+	}
+	if err == nil && single {
+		out := getScratch()
+		defer out.put()
+		if err = c.encode(out, c.only); err == nil {
+			_ = c.stream.Respond(c.responseHeader(), out.b, c.trailers(nil)) // a peer that is gone does not read it
+			return
+		}
+	}
+	if c.stream.HeaderSent() {
+		if failed := c.stream.SendTrailers(c.trailers(err)); failed != nil {
+			c.stream.Reset(frame.Cancel)
+		}
+		return
+	}
+	if len(c.header) > 0 || err == nil {
+		_ = c.stream.Respond(c.responseHeader(), nil, c.trailers(err)) // as above
+		return
+	}
+	// Trailers only: one block for an error before anything was sent.
+	_ = c.stream.Respond(appendTrailers(append([]byte(nil), c.encoding.header...), err, c.trailer), nil, nil) // as above
+}
+
+// success is the block of trailers of a call that went well and has nothing to add.
+var success = h2.AppendField(nil, "grpc-status", "0")
+
+func (c *call) trailers(err error) []byte {
+	if err == nil && len(c.trailer) == 0 {
+		return success
+	}
+	return appendTrailers(nil, err, c.trailer)
+}
+
+// SetHeader sets a field of the response's header.
+func (c *call) SetHeader(name, value string) { c.header.set(name, value) }
+
+// AddHeader adds a field to the response's header.
+func (c *call) AddHeader(name, value string) { c.header.add(name, value) }
+
+// SetTrailer sets a field of the response's trailer.
+func (c *call) SetTrailer(name, value string) { c.trailer.set(name, value) }
+
+// AddTrailer adds a field to the response's trailer.
+func (c *call) AddTrailer(name, value string) { c.trailer.add(name, value) }
+
+// scratch is memory for a message, reused.
+type scratch struct{ b []byte }
+
+// keptScratch is the largest memory that is kept.
+const keptScratch = 1<<20 + 4<<10
+
+var scratches sync.Pool
+
+func getScratch() *scratch {
+	if s, ok := scratches.Get().(*scratch); ok {
+		return s
+	}
+	return &scratch{make([]byte, 0, 512)}
+}
+
+func (s *scratch) put() {
+	if cap(s.b) <= keptScratch {
+		s.b = s.b[:0]
+		scratches.Put(s)
+	}
+}
+
+// grow returns b with room for n bytes more.
+func grow(b []byte, n int) []byte {
+	if cap(b)-len(b) >= n {
+		return b
+	}
+	return append(make([]byte, 0, max(len(b)+n, 2*cap(b))), b...)
+}

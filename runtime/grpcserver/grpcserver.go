@@ -1,0 +1,162 @@
+// Package grpcserver speaks gRPC on the streams of an [h2.Server]: it binds the rpc tables, all four shapes of them, without net/http in between.
+//
+// It follows gRPC's PROTOCOL-HTTP2.md. What is not gRPC, by its content type, goes to an [http.Handler].
+package grpcserver
+
+import (
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/prismgate/prism/runtime/compress"
+	"github.com/prismgate/prism/runtime/fault"
+	"github.com/prismgate/prism/runtime/h2"
+	"github.com/prismgate/prism/runtime/rpc"
+)
+
+// contentType is what each content type of gRPC begins with.
+const contentType = "application/grpc"
+
+// prefixSize is the size of what stands before a message: one byte of flags and the length.
+const prefixSize = 5
+
+// Handler serves streams. Make one with [New].
+type Handler struct {
+	routes map[string]*route
+	rest   h2.Plan
+}
+
+// route is a method, and who serves it.
+type route struct {
+	method *rpc.Method
+	serve  rpc.ServeFunc
+	plan   h2.Plan
+}
+
+// New returns a handler that serves gRPC by routes, and gives every other request to rest.
+func New(routes []rpc.Route, rest http.Handler) *Handler {
+	h := &Handler{routes: make(map[string]*route, len(routes)), rest: h2.HTTP(rest)}
+	for _, r := range routes {
+		bound := &route{method: r.Method, serve: r.Serve}
+		switch r.Method.Shape {
+		case rpc.ShapeUnary, rpc.ShapeServerStream:
+			// One byte more than there may be tells that there is more.
+			bound.plan = h2.Plan{Serve: bound.run, Whole: prefixSize + r.Method.MessageLimit()}
+		case rpc.ShapeClientStream, rpc.ShapeBidi:
+			bound.plan = h2.Plan{Serve: bound.run}
+		}
+		h.routes[r.Method.Procedure] = bound
+	}
+	return h
+}
+
+// Plan serves a request by its route.
+func (h *Handler) Plan(s *h2.Stream) h2.Plan {
+	switch {
+	case !isGRPC(s.Header.Get("content-type")):
+		return h.rest
+	case s.Header.Method != http.MethodPost:
+		return h2.Plan{Serve: refuseMethod}
+	}
+	r := h.routes[s.Header.Path]
+	if r == nil {
+		return h2.Plan{Serve: refuseProcedure}
+	}
+	if text := s.Header.Get("grpc-timeout"); text != "" {
+		timeout, ok := parseTimeout(text)
+		if !ok {
+			return h2.Plan{Serve: refuseTimeout}
+		}
+		s.SetDeadline(time.Now().Add(timeout))
+	}
+	return r.plan
+}
+
+// isGRPC tells whether a content type is gRPC's: exactly that, or followed by an encoding or parameters.
+func isGRPC(value string) bool {
+	rest, ok := strings.CutPrefix(value, contentType)
+	return ok && (rest == "" || rest[0] == '+' || rest[0] == ';')
+}
+
+// refuseMethod answers a request that is no POST.
+func refuseMethod(s *h2.Stream) {
+	block := h2.AppendField(h2.AppendStatus(nil, http.StatusMethodNotAllowed), "allow", http.MethodPost)
+	_ = s.Respond(block, nil, nil) // a peer that is gone does not read it
+}
+
+// refuseProcedure answers a call of what nobody serves.
+func refuseProcedure(s *h2.Stream) {
+	refuse(s, fault.New(fault.Unimplemented, "unknown procedure %q; `prism registry interfaces list` names the interfaces, and a procedure is /<service>/<method>", clip(s.Header.Path)))
+}
+
+// refuseTimeout answers a call whose deadline cannot be read.
+func refuseTimeout(s *h2.Stream) {
+	refuse(s, fault.New(fault.InvalidArgument, "grpc-timeout %q is none; it is one to eight digits and a unit of H, M, S, m, u, n", clip(s.Header.Get("grpc-timeout"))))
+}
+
+// refuse ends a call that has no method to serve it.
+func refuse(s *h2.Stream, err error) {
+	_ = s.Respond(appendTrailers(responseHeader(contentType), err, nil), nil, nil) // a peer that is gone does not read it
+}
+
+// responseHeader is the header block of a response.
+func responseHeader(content string) []byte {
+	return h2.AppendField(h2.AppendStatus(nil, http.StatusOK), "content-type", content)
+}
+
+// longest is the longest timeout that is kept to: later, no process runs.
+const longest = 100 * 365 * 24 * time.Hour
+
+// parseTimeout reads a timeout: one to eight digits and a unit.
+func parseTimeout(text string) (time.Duration, bool) {
+	const mostDigits = 8
+	if len(text) < 2 || len(text) > mostDigits+1 {
+		return 0, false
+	}
+	var count int64
+	for _, digit := range []byte(text[:len(text)-1]) {
+		if digit < '0' || digit > '9' {
+			return 0, false
+		}
+		count = 10*count + int64(digit-'0')
+	}
+	var unit time.Duration
+	switch text[len(text)-1] {
+	case 'H':
+		unit = time.Hour
+	case 'M':
+		unit = time.Minute
+	case 'S':
+		unit = time.Second
+	case 'm':
+		unit = time.Millisecond
+	case 'u':
+		unit = time.Microsecond
+	case 'n':
+		unit = time.Nanosecond
+	default:
+		return 0, false
+	}
+	if count > int64(longest/unit) {
+		return longest, true
+	}
+	return time.Duration(count) * unit, true
+}
+
+// clip bounds what an answer repeats of a request.
+func clip(s string) string {
+	const most = 64
+	if len(s) > most {
+		s = s[:most] + "..."
+	}
+	return strings.ToValidUTF8(s, "?")
+}
+
+// acceptEncoding is what a response says of the encodings that requests may have.
+func acceptEncoding() string { return strings.Join(compress.Names(), ",") }
+
+// tooLarge is the fault of a message beyond the limit.
+func tooLarge(m *rpc.Method, size int) error {
+	return fault.New(fault.ResourceExhausted, "the message has at least %d bytes; %s takes at most %d: split it, or store the payload elsewhere and send a reference",
+		size, m.Procedure, m.MessageLimit()).WithReason("MESSAGE_TOO_LARGE")
+}

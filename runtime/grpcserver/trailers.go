@@ -1,0 +1,104 @@
+package grpcserver
+
+import (
+	"encoding/base64"
+	"strconv"
+	"strings"
+
+	"google.golang.org/genproto/googleapis/rpc/status"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/anypb"
+
+	"github.com/prismgate/prism/runtime/fault"
+	"github.com/prismgate/prism/runtime/h2"
+)
+
+// appendTrailers appends the fields that end a call.
+func appendTrailers(block []byte, err error, more fields) []byte {
+	if err == nil {
+		return more.appendTo(append(block, success...))
+	}
+	public := fault.Public(err)
+	block = h2.AppendField(block, "grpc-status", strconv.Itoa(int(public.Code)))
+	if public.Message != "" {
+		block = h2.AppendField(block, "grpc-message", percentEncode(public.Message))
+	}
+	if details := encodeDetails(public); details != nil {
+		block = h2.AppendField(block, "grpc-status-details-bin", base64.RawStdEncoding.EncodeToString(details))
+	}
+	return more.appendTo(block)
+}
+
+// encodeDetails returns the google.rpc.Status of an error that has details, or nil.
+func encodeDetails(public *fault.Error) []byte {
+	if len(public.Details) == 0 {
+		return nil
+	}
+	s := &status.Status{Code: int32(public.Code), Message: strings.ToValidUTF8(public.Message, "?")}
+	for _, detail := range public.Details {
+		packed, ok := detail.(*anypb.Any)
+		if !ok {
+			var err error
+			if packed, err = anypb.New(detail); err != nil {
+				continue
+			}
+		}
+		s.Details = append(s.Details, packed)
+	}
+	data, err := proto.Marshal(s)
+	if err != nil {
+		return nil
+	}
+	return data
+}
+
+// percentEncode encodes what may not stand in grpc-message.
+func percentEncode(message string) string {
+	const hex = "0123456789ABCDEF"
+	plain := func(c byte) bool { return c >= ' ' && c <= '~' && c != '%' }
+	var b strings.Builder
+	for i := range len(message) {
+		c := message[i]
+		// The ends are encoded when they are spaces: a field's value has none there.
+		if plain(c) && (c != ' ' || i > 0 && i < len(message)-1) {
+			b.WriteByte(c)
+			continue
+		}
+		b.WriteByte('%')
+		b.WriteByte(hex[c>>4])
+		b.WriteByte(hex[c&15])
+	}
+	return b.String()
+}
+
+// field is one field of metadata.
+type field struct{ name, value string }
+
+// fields are what a handler adds to a header or a trailer.
+type fields []field
+
+func (f *fields) set(name, value string) {
+	name = strings.ToLower(name)
+	kept := (*f)[:0]
+	for _, other := range *f {
+		if other.name != name {
+			kept = append(kept, other)
+		}
+	}
+	*f = append(kept, field{name, value})
+}
+
+func (f *fields) add(name, value string) { *f = append(*f, field{strings.ToLower(name), value}) }
+
+// appendTo appends the fields, but for those that are not a handler's to set: a client would take them for the protocol's.
+func (f fields) appendTo(block []byte) []byte {
+	for _, one := range f {
+		switch {
+		case one.name == "content-type", one.name == "te", strings.HasPrefix(one.name, ":"), strings.HasPrefix(one.name, "grpc-") && one.name != "grpc-accept-encoding":
+		case !h2.ValidField(one.name, one.value):
+		default:
+			block = h2.AppendField(block, one.name, one.value)
+		}
+	}
+	return block
+}
