@@ -13,8 +13,8 @@ import (
 	"github.com/prismgate/prism/internal/testgateway"
 	"github.com/prismgate/prism/runtime/fault"
 	"github.com/prismgate/prism/runtime/gateway"
-	"github.com/prismgate/prism/runtime/listen"
 	"github.com/prismgate/prism/runtime/httprpc"
+	"github.com/prismgate/prism/runtime/listen"
 	"github.com/prismgate/prism/runtime/rpc"
 )
 
@@ -22,6 +22,7 @@ func TestDialTakesAnAddressOrAURL(t *testing.T) {
 	t.Parallel()
 	for _, address := range []string{
 		"127.0.0.1:8980", "localhost:0", "gateway.example.com:65535", "[::1]:8980", "http://127.0.0.1:8980", "http://127.0.0.1:8980/", "https://gateway.example.com",
+		"unix:/run/prism.sock", "unix:///run/prism.sock", "unix:prism.sock", "unix:/run/a?b#c@d",
 	} {
 		c, err := client.Dial(address)
 		require.NoError(t, err, address)
@@ -32,9 +33,10 @@ func TestDialTakesAnAddressOrAURL(t *testing.T) {
 func TestDialRefusesWhatIsNoAddress(t *testing.T) {
 	t.Parallel()
 	const (
-		form  = "is not the address of a gateway; it is host:port, http://host:port or https://host:port"
-		extra = "the address of a gateway has no user, no query and no fragment; it is host:port, http://host:port or https://host:port"
-		port  = "is not a number from 0 to 65535"
+		form   = "is not the address of a gateway; it is host:port, http://host:port, https://host:port or unix:/path"
+		extra  = "the address of a gateway has no user, no query and no fragment; it is host:port, http://host:port, https://host:port or unix:/path"
+		socket = "names no socket; it is host:port, http://host:port, https://host:port or unix:/path"
+		port   = "is not a number from 0 to 65535"
 	)
 	for _, test := range []struct{ address, says string }{
 		{"", form},
@@ -53,6 +55,10 @@ func TestDialRefusesWhatIsNoAddress(t *testing.T) {
 		{"http://127.0.0.1:8980/?namespace=default", extra},
 		{"127.0.0.1:8980#", extra},
 		{"http://127.0.0.1:8980/#top", extra},
+		{"unix:", socket},
+		{"unix://", socket},
+		{"unix://run/prism.sock", socket},
+		{"unix:/run/\x00", socket},
 	} {
 		c, err := client.Dial(test.address)
 		require.Nil(t, c, test.address)

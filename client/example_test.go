@@ -57,6 +57,18 @@ func ExampleWithProtocol() {
 	fmt.Println(prism.Namespace("default").KeyValue().Exists(context.Background(), "intro"))
 }
 
+func ExampleWithTLS() {
+	pair, err := tls.LoadX509KeyPair("cert.pem", "key.pem")
+	if err != nil {
+		log.Fatal(err)
+	}
+	prism, err := client.Dial("prism.example.com:8980", client.WithTLS(&tls.Config{Certificates: []tls.Certificate{pair}}))
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(prism.Namespace("default").KeyValue().Exists(context.Background(), "intro"))
+}
+
 func ExampleWithHTTPClient() {
 	transport := &http.Transport{TLSClientConfig: &tls.Config{ServerName: "prism.example.com"}, ForceAttemptHTTP2: true}
 	prism, err := client.Dial("https://10.0.0.7:443", client.WithHTTPClient(&http.Client{Transport: transport}))

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
@@ -20,7 +21,6 @@ import (
 	"github.com/prismgate/prism/client"
 	"github.com/prismgate/prism/runtime/fault"
 	"github.com/prismgate/prism/runtime/gateway"
-	"github.com/prismgate/prism/runtime/httprpc"
 	"github.com/prismgate/prism/runtime/rpc"
 )
 
@@ -29,6 +29,7 @@ type callOptions struct {
 	namespace string
 	data      string
 	address   string
+	tls       clientTLS
 	protocol  choice
 	timeout   time.Duration
 	headers   []string
@@ -53,7 +54,11 @@ The response is printed with all its fields; a stream prints one line per messag
 
   # Take the request from a file, or from standard input
   prism call keyvalue_basic.Set -n default --data @request.json
-  echo '{"key": "greeting"}' | prism call keyvalue_basic.Get -n default --data @-`,
+  echo '{"key": "greeting"}' | prism call keyvalue_basic.Get -n default --data @-
+
+  # Call a gateway that serves TLS, and one on a Unix socket
+  prism call keyvalue_scan.ScanKeys -n default --address https://gateway.example.com:8980
+  prism call keyvalue_scan.ScanKeys -n default --address unix:/run/prism.sock`,
 		Args: oneArg("INTERFACE.RPC"),
 		RunE: func(command *cobra.Command, args []string) error {
 			if !command.Flags().Changed("namespace") {
@@ -67,7 +72,8 @@ The response is printed with all its fields; a stream prints one line per messag
 	flags.SortFlags = false
 	flags.StringVarP(&o.namespace, "namespace", "n", "", "`NAME` of the namespace to call (required)")
 	flags.StringVarP(&o.data, "data", "d", "{}", "the request as `JSON`; @FILE reads it from a file, @- from standard input")
-	flags.StringVar(&o.address, "address", gateway.DefaultListen, "the gateway's `ADDRESS`, host:port or a URL")
+	flags.StringVar(&o.address, "address", gateway.DefaultListen, "the gateway's `ADDRESS`: host:port, http:// or https:// before it, or unix:PATH")
+	o.tls.add(command)
 	o.protocol.add(flags, "protocol", "", "what to speak")
 	flags.DurationVar(&o.timeout, "timeout", 10*time.Second, "how long the call may take; 0 is without limit")
 	flags.StringArrayVarP(&o.headers, "header", "H", nil, "a request header as `NAME:VALUE`; repeatable")
@@ -101,10 +107,16 @@ func (c *cli) call(ctx context.Context, name string, o callOptions) error {
 	if err != nil {
 		return err
 	}
-	httpClient := httprpc.NewHTTPClient(false)
-	transport := &callTransport{next: httpClient.Transport, header: header}
-	httpClient.Transport = transport
-	gatewayClient, err := client.Dial(o.address, client.WithProtocol(client.Protocol(o.protocol.value)), client.WithHTTPClient(httpClient))
+	options, err := o.tls.options()
+	if err != nil {
+		return err
+	}
+	transport := &callTransport{header: header}
+	options = append(options, client.WithProtocol(client.Protocol(o.protocol.value)), client.WithRoundTripper(func(next http.RoundTripper) http.RoundTripper {
+		transport.next = next
+		return transport
+	}))
+	gatewayClient, err := client.Dial(o.address, options...)
 	if err != nil {
 		return usagef("--address: %s", messageOf(err))
 	}
@@ -120,8 +132,8 @@ func (c *cli) call(ctx context.Context, name string, o callOptions) error {
 		return err
 	}
 	answer := &callError{fault: failure}
-	if transport.unreached.Load() {
-		answer.advice = fmt.Sprintf("Is a gateway running at %s? 'prism serve' starts one, and --address says where it is.", o.address)
+	if lost := transport.lost.Load(); lost != nil {
+		answer.advice = lost.advice(o.address)
 	}
 	return answer
 }
@@ -236,11 +248,40 @@ func isOwnHeader(name string) bool {
 	return strings.HasPrefix(name, "grpc-") || strings.HasPrefix(name, "connect-")
 }
 
-// callTransport adds headers to requests and remembers that nobody was there.
+// callTransport adds headers to requests and remembers what kept one from being answered.
 type callTransport struct {
-	next      http.RoundTripper
-	header    http.Header
-	unreached atomic.Bool
+	next   http.RoundTripper
+	header http.Header
+	lost   atomic.Pointer[lostRequest]
+}
+
+// lostRequest is a request without a response.
+type lostRequest struct {
+	secure bool
+	err    error
+}
+
+// advice is what may be wrong about the address; or "". A gateway closes a connection that does not speak what it expects, and net/http has many words for that.
+func (l *lostRequest) advice(address string) string {
+	var (
+		network  *net.OpError
+		unknown  x509.UnknownAuthorityError
+		hostname x509.HostnameError
+	)
+	switch {
+	case errors.Is(l.err, context.Canceled) || errors.Is(l.err, context.DeadlineExceeded):
+		return ""
+	case errors.As(l.err, &unknown):
+		return "The system does not trust the gateway's certificate. --tls-ca names the authority that has signed it."
+	case errors.As(l.err, &hostname):
+		return "The gateway's certificate is for another name. --address has to use one that it is for."
+	case errors.As(l.err, &network) && network.Op == "dial":
+		return fmt.Sprintf("Is a gateway running at %s? 'prism serve' starts one, and --address says where it is.", address)
+	case l.secure:
+		return "If the gateway asks clients for certificates, --tls-cert and --tls-key show one; if it serves in clear, leave https:// and the TLS flags out."
+	default:
+		return "If the gateway serves TLS, call it with https://, and with --tls-ca if the system does not trust its certificate."
+	}
 }
 
 func (t *callTransport) RoundTrip(request *http.Request) (*http.Response, error) {
@@ -251,9 +292,8 @@ func (t *callTransport) RoundTrip(request *http.Request) (*http.Response, error)
 		}
 	}
 	response, err := t.next.RoundTrip(request)
-	var network *net.OpError
-	if errors.As(err, &network) && network.Op == "dial" {
-		t.unreached.Store(true)
+	if err != nil {
+		t.lost.Store(&lostRequest{secure: request.URL.Scheme == "https", err: err})
 	}
 	return response, err
 }

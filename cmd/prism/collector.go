@@ -1,10 +1,14 @@
 package main
 
 import (
+	"log/slog"
+	"math"
 	"os"
 	"runtime"
 	"runtime/debug"
 	"runtime/metrics"
+
+	"github.com/KimMachineGun/automemlimit/memlimit"
 )
 
 // heapFloor is how much the gateway allocates at least between two garbage collections. Its live heap is a few megabytes, and Go would collect each time that
@@ -16,6 +20,21 @@ const heapFloor = 24 << 20
 func collectLess() {
 	if os.Getenv("GOGC") == "" {
 		new(collector).afterNext()
+	}
+}
+
+// memoryShare is how much of a container's memory Go may use; the rest is for stacks of the system, the page cache and what Go does not count.
+const memoryShare = 0.9
+
+// limitMemory sets Go's memory limit from the container's, unless the operator has with GOMEMLIMIT. The front takes its bound on buffers from it. Outside of a
+// container nothing is set.
+func limitMemory(log *slog.Logger) {
+	limit, err := memlimit.Set(memlimit.WithProvider(memlimit.FromCgroup), memlimit.WithRatio(memoryShare))
+	switch {
+	case err != nil:
+		log.Debug("no memory limit taken from the container", "reason", err.Error())
+	case limit > 0 && limit < math.MaxInt64:
+		log.Debug("memory limit", "bytes", limit)
 	}
 }
 

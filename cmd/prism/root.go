@@ -193,3 +193,13 @@ func (f *choice) completeFor(command *cobra.Command, name string) {
 	// It fails for a flag that does not exist or is completed already: a defect, which the tests of completion show.
 	_ = command.RegisterFlagCompletionFunc(name, cobra.FixedCompletions(f.values, cobra.ShellCompDirectiveNoFileComp))
 }
+
+// completeFile completes a flag with files; of some extensions, when there are any.
+func completeFile(command *cobra.Command, name string, extensions ...string) {
+	directive := cobra.ShellCompDirectiveDefault
+	if len(extensions) > 0 {
+		directive = cobra.ShellCompDirectiveFilterFileExt
+	}
+	// It fails for a flag that does not exist or is completed already: a defect, which the tests of completion show.
+	_ = command.RegisterFlagCompletionFunc(name, cobra.FixedCompletions(extensions, directive))
+}

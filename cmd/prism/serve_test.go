@@ -24,7 +24,7 @@ func serve(t *testing.T, d dependencies, args ...string) served {
 	t.Helper()
 	p := start(t, d, append([]string{"serve", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"}, args...)...)
 	line := p.stderr.waitFor(t, "prism is ready")
-	addresses := regexp.MustCompile(`listen=(\S+) admin=(\S+) namespaces=default\n`).FindStringSubmatch(line)
+	addresses := regexp.MustCompile(`listen=(\S+) admin=(\S+) namespaces=\S+ http2=\S+ tls=\S+\n`).FindStringSubmatch(line)
 	require.Len(t, addresses, 3, line)
 	return served{p, addresses[1], addresses[2]}
 }
@@ -73,7 +73,7 @@ func TestServeAnswersAndStops(t *testing.T) {
 func TestServeLogsJSON(t *testing.T) {
 	t.Parallel()
 	p := start(t, sample(t, nil), "serve", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--log-format", "json")
-	require.Regexp(t, `^\{"time":"[^"]+","level":"INFO","msg":"prism is ready","listen":"127.0.0.1:\d+","admin":"127.0.0.1:\d+","namespaces":"default"\}\n$`,
+	require.Regexp(t, `^\{"time":"[^"]+","level":"INFO","msg":"prism is ready","listen":"127.0.0.1:\d+","admin":"127.0.0.1:\d+","namespaces":"default","http2":"own","tls":"off"\}\n$`,
 		p.stderr.waitFor(t, "prism is ready"))
 	p.signals <- os.Interrupt
 	require.Equal(t, exitOK, p.wait(t))
@@ -198,7 +198,7 @@ func TestServeRefusesAPortThatIsNone(t *testing.T) {
 		for _, flag := range []string{"--listen", "--admin"} {
 			got := runLine(t, sample(t, nil), "serve", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", flag, address)
 			require.Equal(t, exitUsage, got.exit, got.stderr)
-			require.Contains(t, got.stderr, fmt.Sprintf("prism: the port of %s %q is not a number from 0 to 65535\n", flag, address))
+			require.Contains(t, got.stderr, fmt.Sprintf("prism: %s: the port of %q is not a number from 0 to 65535\n", flag, address))
 		}
 	}
 }

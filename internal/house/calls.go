@@ -31,6 +31,7 @@ var ForbiddenCalls = []Forbidden{
 		{"cmd/prism", "main makes the context that everything else gets"},
 		{"examples/...", "main makes the context that everything else gets"},
 		{"internal/tour", "main makes the context that everything else gets"},
+		{"internal/interop/...", "main makes the context that everything else gets"},
 	}},
 	{Package: "context", Name: "TODO", Reason: "work that no caller can end outlives it; take a ctx"},
 	{Package: "time", Name: "Sleep", Reason: "a sleep ignores the context; wait for what shall happen, or for a timer and ctx.Done()"},

@@ -54,3 +54,11 @@ func (b *buffer) grown(n int) *buffer {
 	b.put()
 	return larger
 }
+
+// size is how much memory a buffer takes.
+func (b *buffer) size() int {
+	if b == nil {
+		return 0
+	}
+	return cap(b.b)
+}

@@ -173,7 +173,7 @@ func (h *Header) check() string {
 		return ""
 	}
 	const needed = sawMethod | sawScheme | sawPath
-	if h.seen&needed != needed || !validName(strings.ToLower(h.Method)) {
+	if h.seen&needed != needed || !validMethod(h.Method) {
 		return "without method, scheme or path"
 	}
 	if !strings.HasPrefix(h.Path, "/") && (h.Path != "*" || h.Method != "OPTIONS") {
@@ -198,6 +198,16 @@ func validName(name string) bool {
 		}
 	}
 	return name != ""
+}
+
+// validMethod tells whether a method is a token; that it has upper-case letters is usual.
+func validMethod(method string) bool {
+	for i := range len(method) {
+		if c := method[i]; (c < 'A' || c > 'Z') && (c >= 128 || !nameBytes[c]) {
+			return false
+		}
+	}
+	return method != ""
 }
 
 // validValue tells whether a value may stand in a field: without control characters but tab, and without white space at its ends (RFC 9113, section 8.2.1).

@@ -1,6 +1,7 @@
 package h2
 
 import (
+	"log/slog"
 	"net/http"
 	"slices"
 	"strconv"
@@ -43,7 +44,9 @@ func (w *responseWriter) writeHeader(status int) {
 		return
 	}
 	if status < 100 || status > 999 {
-		panic("h2: invalid status " + strconv.Itoa(status)) //nolint:forbidigo // as net/http does: it is a defect of the handler, and served recovers it
+		// A defect of the handler; net/http panics, which would cut the stream without a word.
+		w.stream.conn.server.log.Error("http/2 handler gave an invalid status", slog.Int("status", status), slog.String("path", w.stream.Header.Path))
+		status = http.StatusInternalServerError
 	}
 	if status < 200 {
 		if status != http.StatusSwitchingProtocols {

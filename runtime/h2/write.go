@@ -249,7 +249,13 @@ func (c *conn) appendBlock(id uint32, flags frame.Flags, block []byte) {
 }
 
 // reserve makes room for n bytes in the connection's buffer; it needs the lock.
-func (c *conn) reserve(n int) { c.out = c.out.grown(n) }
+func (c *conn) reserve(n int) {
+	before := c.out.size()
+	c.out = c.out.grown(n)
+	if after := c.out.size(); after != before {
+		c.memory.hold(after - before)
+	}
+}
 
 // flushAfter unlocks, and has the buffer written: by this goroutine when its stream has ended and it has nothing else to do, by another when more may follow.
 func (c *conn) flushAfter(end bool) {
@@ -300,6 +306,7 @@ func (c *conn) flush() {
 		if b == nil || len(b.b) == 0 || c.dead {
 			c.flushing = false
 			if b != nil && len(b.b) == 0 {
+				c.memory.release(b.size())
 				b.put()
 				c.out = nil
 			}
@@ -310,9 +317,11 @@ func (c *conn) flush() {
 		c.out, c.control = nil, 0
 		c.watch.writing = true
 		c.mu.Unlock()
+		size := b.size()
 		_, err := c.netConn.Write(b.b)
 		b.put()
 		c.mu.Lock()
+		c.memory.release(size)
 		c.watch.writing = false
 		c.writes++
 		if err != nil {

@@ -20,6 +20,7 @@ func FuzzRequest(f *testing.F) {
 	for i := range types {
 		f.Add(uint8(i), uint8(i), "", []byte("\x00\x00\x00\x00\x03\x0a\x01a"))
 		f.Add(uint8(i), uint8(i+1), "gzip", []byte(`"a"`))
+		f.Add(uint8(i), uint8(i+1), "zstd", []byte("\x01\x00\x00\x00\x04\x28\xb5\x2f\xfd"))
 		f.Add(uint8(i), uint8(i+2), "", []byte("\x01\xff\xff\xff\xff"))
 	}
 	var served []http.Handler

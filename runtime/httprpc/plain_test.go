@@ -45,6 +45,7 @@ func TestPlainCallsAreAnsweredAsConnectGoAnswersThem(t *testing.T) {
 		{"Content-Type": "application/json", "Connect-Protocol-Version": "1"},
 		{"Content-Type": "application/json", "Connect-Protocol-Version": "2"},
 		{"Content-Type": "application/json", "Content-Encoding": "gzip"},
+		{"Content-Type": "application/json", "Content-Encoding": "zstd"},
 		{"Content-Type": "application/json", "Content-Encoding": "identity"},
 		{"Content-Type": "application/json", "Content-Encoding": "br"},
 	} {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/tls"
 	"errors"
+	"io"
 	"net"
 	"os"
 	"strings"
@@ -45,9 +46,12 @@ func (s *Server) greetTLS(below *conn, deadline time.Time) {
 	secure := tls.Server(below, s.tls)
 	err := below.SetDeadline(deadline)
 	if err == nil {
-		err = secure.Handshake()
+		err = secure.Handshake() //nolint:noctx // the deadline is the connection's
 	}
 	if err != nil {
+		if !errors.Is(err, os.ErrDeadlineExceeded) {
+			linger(below.Conn)
+		}
 		s.drop(below.Conn, err)
 		return
 	}
@@ -60,6 +64,15 @@ func (s *Server) greetTLS(below *conn, deadline time.Time) {
 		return
 	}
 	s.toHTTP.give(secure) // the *tls.Conn itself: net/http looks for it to fill in Request.TLS
+}
+
+// linger lets the peer read the alert that tells what is wrong: a close with unread input would destroy it.
+func linger(accepted net.Conn) {
+	half, ok := accepted.(interface{ CloseWrite() error })
+	if !ok || half.CloseWrite() != nil || accepted.SetReadDeadline(time.Now().Add(time.Second)) != nil {
+		return
+	}
+	_, _ = io.CopyN(io.Discard, accepted, 64<<10) // what comes is not looked at
 }
 
 // ready takes the handshake's deadline off. A connection that came too late is closed.

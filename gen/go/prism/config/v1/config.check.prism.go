@@ -3,7 +3,11 @@
 
 package configv1
 
-import "github.com/prismgate/prism/runtime/check"
+import (
+	"time"
+
+	"github.com/prismgate/prism/runtime/check"
+)
 
 // CheckConfig checks a Config against the schema's constraints. The error is INVALID_ARGUMENT and names the field.
 func CheckConfig(m *Config) error {
@@ -38,6 +42,110 @@ func CheckServer(m *Server) error {
 	}
 	if n := len(m.GetAdmin()); n > 1024 {
 		return check.Size("admin", "must be at most 1,024 bytes", n)
+	}
+	if m.GetHttp2() != "" {
+		if m.GetHttp2() != "own" && m.GetHttp2() != "standard" {
+			return check.Text("http2", "must be one of \"own\", \"standard\"", m.GetHttp2())
+		}
+	}
+	if m.GetLimits() != nil {
+		if err := CheckLimits(m.GetLimits()); err != nil {
+			return check.At(err, "limits")
+		}
+	}
+	if m.GetTls() != nil {
+		if err := CheckTls(m.GetTls()); err != nil {
+			return check.At(err, "tls")
+		}
+	}
+	return nil
+}
+
+// CheckLimits checks a Limits against the schema's constraints. The error is INVALID_ARGUMENT and names the field.
+func CheckLimits(m *Limits) error {
+	if m.GetMaxConnections() != 0 {
+		if m.GetMaxConnections() > 1000000 {
+			return check.Value("max_connections", "must be at most 1,000,000", m.GetMaxConnections())
+		}
+	}
+	if m.GetMaxStreams() != 0 {
+		if m.GetMaxStreams() > 1000000 {
+			return check.Value("max_streams", "must be at most 1,000,000", m.GetMaxStreams())
+		}
+	}
+	if m.GetMaxHeaderBytes() != 0 {
+		if m.GetMaxHeaderBytes() < 1024 || m.GetMaxHeaderBytes() > 1048576 {
+			return check.Value("max_header_bytes", "must be 1,024 to 1,048,576", m.GetMaxHeaderBytes())
+		}
+	}
+	if m.GetHandshakeTimeout() != nil {
+		if d := m.GetHandshakeTimeout().AsDuration(); d < 10*time.Millisecond || d > time.Hour {
+			return check.Value("handshake_timeout", "must be 10ms to 1h", d)
+		}
+	}
+	if m.GetIdleTimeout() != nil {
+		if d := m.GetIdleTimeout().AsDuration(); d < time.Second || d > 8760*time.Hour {
+			return check.Value("idle_timeout", "must be 1s to 365 days", d)
+		}
+	}
+	if m.GetMaxAge() != nil {
+		if d := m.GetMaxAge().AsDuration(); d < time.Second || d > 8760*time.Hour {
+			return check.Value("max_age", "must be 1s to 365 days", d)
+		}
+	}
+	if m.GetAgeGrace() != nil {
+		if d := m.GetAgeGrace().AsDuration(); d < time.Second || d > 8760*time.Hour {
+			return check.Value("age_grace", "must be 1s to 365 days", d)
+		}
+	}
+	if m.GetMinPingInterval() != nil {
+		if d := m.GetMinPingInterval().AsDuration(); d < time.Millisecond || d > 24*time.Hour {
+			return check.Value("min_ping_interval", "must be 1ms to 1 day", d)
+		}
+	}
+	if m.GetBodyTimeout() != nil {
+		if d := m.GetBodyTimeout().AsDuration(); d < 10*time.Millisecond || d > 24*time.Hour {
+			return check.Value("body_timeout", "must be 10ms to 1 day", d)
+		}
+	}
+	if m.GetWriteTimeout() != nil {
+		if d := m.GetWriteTimeout().AsDuration(); d < 10*time.Millisecond || d > 24*time.Hour {
+			return check.Value("write_timeout", "must be 10ms to 1 day", d)
+		}
+	}
+	if m.GetStallTimeout() != nil {
+		if d := m.GetStallTimeout().AsDuration(); d < 10*time.Millisecond || d > 24*time.Hour {
+			return check.Value("stall_timeout", "must be 10ms to 1 day", d)
+		}
+	}
+	if m.GetMemoryBytes() != 0 {
+		if m.GetMemoryBytes() < 8388608 || m.GetMemoryBytes() > 1125899906842624 {
+			return check.Value("memory_bytes", "must be 8,388,608 to 1,125,899,906,842,624", m.GetMemoryBytes())
+		}
+	}
+	if m.GetFloodAllowance() != 0 {
+		if m.GetFloodAllowance() < 10 || m.GetFloodAllowance() > 1000000 {
+			return check.Value("flood_allowance", "must be 10 to 1,000,000", m.GetFloodAllowance())
+		}
+	}
+	return nil
+}
+
+// CheckTls checks a Tls against the schema's constraints. The error is INVALID_ARGUMENT and names the field.
+func CheckTls(m *Tls) error {
+	if n := len(m.GetCertFile()); n > 4096 {
+		return check.Size("cert_file", "must be at most 4,096 bytes", n)
+	}
+	if n := len(m.GetKeyFile()); n > 4096 {
+		return check.Size("key_file", "must be at most 4,096 bytes", n)
+	}
+	if n := len(m.GetClientCaFile()); n > 4096 {
+		return check.Size("client_ca_file", "must be at most 4,096 bytes", n)
+	}
+	if m.GetMinVersion() != "" {
+		if m.GetMinVersion() != "1.2" && m.GetMinVersion() != "1.3" {
+			return check.Text("min_version", "must be one of \"1.2\", \"1.3\"", m.GetMinVersion())
+		}
 	}
 	return nil
 }

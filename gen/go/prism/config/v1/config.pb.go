@@ -10,6 +10,7 @@ import (
 	_ "buf.build/gen/go/bufbuild/protovalidate/protocolbuffers/go/buf/validate"
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
+	durationpb "google.golang.org/protobuf/types/known/durationpb"
 	structpb "google.golang.org/protobuf/types/known/structpb"
 	reflect "reflect"
 	sync "sync"
@@ -30,7 +31,7 @@ type Config struct {
 	Server *Server `protobuf:"bytes,1,opt,name=server,proto3" json:"server,omitempty"`
 	// The backend instances. One that a namespace names and that is not here gets the defaults of the backend of that name.
 	Backends []*BackendInstance `protobuf:"bytes,2,rep,name=backends,proto3" json:"backends,omitempty"`
-	// The namespaces that clients can address.
+	// The namespaces that clients can address. Without any there is one, named default, on memstore.
 	Namespaces    []*Namespace `protobuf:"bytes,3,rep,name=namespaces,proto3" json:"namespaces,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -90,10 +91,17 @@ func (x *Config) GetNamespaces() []*Namespace {
 // Server says how the gateway listens.
 type Server struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Where clients are served, host:port. Empty means 127.0.0.1:8980.
+	// Where clients are served: host:port, or "unix:" and the path of a socket. Empty means 127.0.0.1:8980.
 	Listen string `protobuf:"bytes,1,opt,name=listen,proto3" json:"listen,omitempty"`
-	// Where health, readiness and metrics are served, host:port. Empty means 127.0.0.1:8981.
-	Admin         string `protobuf:"bytes,2,opt,name=admin,proto3" json:"admin,omitempty"`
+	// Where health, readiness and metrics are served: host:port, or "unix:" and the path of a socket. Empty means 127.0.0.1:8981.
+	Admin string `protobuf:"bytes,2,opt,name=admin,proto3" json:"admin,omitempty"`
+	// Which HTTP/2 serves clients: "own" is the gateway's, "standard" is that of Go's net/http, which answers the same and is slower: a way out should the gateway's
+	// own be at fault. Empty means own.
+	Http2 string `protobuf:"bytes,3,opt,name=http2,proto3" json:"http2,omitempty"`
+	// What clients may hold of the gateway.
+	Limits *Limits `protobuf:"bytes,4,opt,name=limits,proto3" json:"limits,omitempty"`
+	// The certificate that clients are served with. Without one they are served in clear.
+	Tls           *Tls `protobuf:"bytes,5,opt,name=tls,proto3" json:"tls,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -142,6 +150,270 @@ func (x *Server) GetAdmin() string {
 	return ""
 }
 
+func (x *Server) GetHttp2() string {
+	if x != nil {
+		return x.Http2
+	}
+	return ""
+}
+
+func (x *Server) GetLimits() *Limits {
+	if x != nil {
+		return x.Limits
+	}
+	return nil
+}
+
+func (x *Server) GetTls() *Tls {
+	if x != nil {
+		return x.Tls
+	}
+	return nil
+}
+
+// Limits bound what a client may hold of the gateway, and for how long. One that is absent or 0 has its default. /metrics counts, for each of them, how often it was
+// reached: prism_front_refused_total, with the limit's name as the reason.
+type Limits struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The most connections that are open at once. It answers a client, or many, that open connections until the process has no descriptors left. The peer sees that
+	// its connection is closed as soon as it is made. Default 10,000.
+	MaxConnections uint32 `protobuf:"varint,1,opt,name=max_connections,json=maxConnections,proto3" json:"max_connections,omitempty"`
+	// The most calls under way on one connection. It answers a client that opens streams faster than they are served, so as to hold memory with each. The peer is told
+	// the number in SETTINGS; one that opens more sees RST_STREAM with REFUSED_STREAM, which is safe to repeat. Default 250.
+	MaxStreams uint32 `protobuf:"varint,2,opt,name=max_streams,json=maxStreams,proto3" json:"max_streams,omitempty"`
+	// The most bytes of one request's header, each field counted as its name, its value and 32 more. It answers headers that are sent to fill memory, HPACK bombs and
+	// floods of CONTINUATION frames. The peer sees status 431; when the header is far too large, GOAWAY with ENHANCE_YOUR_CALM. Default 16 KiB.
+	MaxHeaderBytes uint32 `protobuf:"varint,3,opt,name=max_header_bytes,json=maxHeaderBytes,proto3" json:"max_header_bytes,omitempty"`
+	// How long a connection may take to say what it speaks: the TLS handshake, HTTP/2's preface and first SETTINGS, or an HTTP/1.1 request's header. It answers peers
+	// that connect and stay silent. The peer sees that the connection is closed. Default 10 s.
+	HandshakeTimeout *durationpb.Duration `protobuf:"bytes,4,opt,name=handshake_timeout,json=handshakeTimeout,proto3" json:"handshake_timeout,omitempty"`
+	// How long a connection may be without a call. It answers clients that keep connections which they do not use. The peer sees GOAWAY with NO_ERROR, and on HTTP/1.1
+	// that the connection is closed. Default 15 min.
+	IdleTimeout *durationpb.Duration `protobuf:"bytes,5,opt,name=idle_timeout,json=idleTimeout,proto3" json:"idle_timeout,omitempty"`
+	// How old a connection may become, give or take a tenth, so that not all end at once. It answers clients that stay where they are for ever, when gateways were
+	// added behind a balancer or a name. The peer sees GOAWAY with NO_ERROR; calls under way go on. Absent means for ever.
+	MaxAge *durationpb.Duration `protobuf:"bytes,6,opt,name=max_age,json=maxAge,proto3" json:"max_age,omitempty"`
+	// How long calls may go on after a connection has reached max_age. It answers calls that keep an old connection open. The peer sees that the connection is closed.
+	// Absent means as long as they take.
+	AgeGrace *durationpb.Duration `protobuf:"bytes,7,opt,name=age_grace,json=ageGrace,proto3" json:"age_grace,omitempty"`
+	// The least time between two PINGs of a client, as gRPC counts them: two that come too soon are forgiven, and what the gateway answers meanwhile forgives all. It
+	// answers a flood of PINGs. The peer sees GOAWAY with ENHANCE_YOUR_CALM and the text too_many_pings. Default 10 s.
+	MinPingInterval *durationpb.Duration `protobuf:"bytes,8,opt,name=min_ping_interval,json=minPingInterval,proto3" json:"min_ping_interval,omitempty"`
+	// How long a request may take to arrive, when it is taken in whole before its call runs. It answers clients that begin a request and send the rest a byte at a time,
+	// or never. The peer sees DEADLINE_EXCEEDED. Default 60 s.
+	BodyTimeout *durationpb.Duration `protobuf:"bytes,9,opt,name=body_timeout,json=bodyTimeout,proto3" json:"body_timeout,omitempty"`
+	// How long a peer may take no byte of what is written to it. It answers peers that are gone without a word, and those that stop reading their socket. The peer
+	// sees that the connection is closed. Default 30 s.
+	WriteTimeout *durationpb.Duration `protobuf:"bytes,10,opt,name=write_timeout,json=writeTimeout,proto3" json:"write_timeout,omitempty"`
+	// How long a response may wait for the peer's flow-control window. It answers peers that ask and never open the window, so that answers pile up. The peer sees
+	// RST_STREAM with CANCEL. Default 5 min.
+	StallTimeout *durationpb.Duration `protobuf:"bytes,11,opt,name=stall_timeout,json=stallTimeout,proto3" json:"stall_timeout,omitempty"`
+	// The most bytes of requests and responses that are held at once, of all connections together. It answers many clients that each hold as much as they may. Peers
+	// see that their windows stay closed, and new streams get RST_STREAM with REFUSED_STREAM. Default a quarter of the memory that the process may use (GOMEMLIMIT, which
+	// is set from the cgroup when there is one), else 1 GiB.
+	MemoryBytes uint64 `protobuf:"varint,12,opt,name=memory_bytes,json=memoryBytes,proto3" json:"memory_bytes,omitempty"`
+	// How many frames a connection may send that cost work and give none: resets, PINGs, SETTINGS, PRIORITY, WINDOW_UPDATE, empty DATA, frames of unknown types. Each
+	// answer and each second allow some more. It answers floods of them, rapid reset among them. The peer sees GOAWAY with ENHANCE_YOUR_CALM. Default 1,000.
+	FloodAllowance uint32 `protobuf:"varint,13,opt,name=flood_allowance,json=floodAllowance,proto3" json:"flood_allowance,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
+}
+
+func (x *Limits) Reset() {
+	*x = Limits{}
+	mi := &file_prism_config_v1_config_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Limits) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Limits) ProtoMessage() {}
+
+func (x *Limits) ProtoReflect() protoreflect.Message {
+	mi := &file_prism_config_v1_config_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Limits.ProtoReflect.Descriptor instead.
+func (*Limits) Descriptor() ([]byte, []int) {
+	return file_prism_config_v1_config_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *Limits) GetMaxConnections() uint32 {
+	if x != nil {
+		return x.MaxConnections
+	}
+	return 0
+}
+
+func (x *Limits) GetMaxStreams() uint32 {
+	if x != nil {
+		return x.MaxStreams
+	}
+	return 0
+}
+
+func (x *Limits) GetMaxHeaderBytes() uint32 {
+	if x != nil {
+		return x.MaxHeaderBytes
+	}
+	return 0
+}
+
+func (x *Limits) GetHandshakeTimeout() *durationpb.Duration {
+	if x != nil {
+		return x.HandshakeTimeout
+	}
+	return nil
+}
+
+func (x *Limits) GetIdleTimeout() *durationpb.Duration {
+	if x != nil {
+		return x.IdleTimeout
+	}
+	return nil
+}
+
+func (x *Limits) GetMaxAge() *durationpb.Duration {
+	if x != nil {
+		return x.MaxAge
+	}
+	return nil
+}
+
+func (x *Limits) GetAgeGrace() *durationpb.Duration {
+	if x != nil {
+		return x.AgeGrace
+	}
+	return nil
+}
+
+func (x *Limits) GetMinPingInterval() *durationpb.Duration {
+	if x != nil {
+		return x.MinPingInterval
+	}
+	return nil
+}
+
+func (x *Limits) GetBodyTimeout() *durationpb.Duration {
+	if x != nil {
+		return x.BodyTimeout
+	}
+	return nil
+}
+
+func (x *Limits) GetWriteTimeout() *durationpb.Duration {
+	if x != nil {
+		return x.WriteTimeout
+	}
+	return nil
+}
+
+func (x *Limits) GetStallTimeout() *durationpb.Duration {
+	if x != nil {
+		return x.StallTimeout
+	}
+	return nil
+}
+
+func (x *Limits) GetMemoryBytes() uint64 {
+	if x != nil {
+		return x.MemoryBytes
+	}
+	return 0
+}
+
+func (x *Limits) GetFloodAllowance() uint32 {
+	if x != nil {
+		return x.FloodAllowance
+	}
+	return 0
+}
+
+// Tls is how connections of clients are secured: TLS 1.3, or 1.2 with forward secrecy and authenticated encryption, which is what HTTP/2 demands of it. Files are
+// PEM, and their paths are relative to the folder that the gateway was started in.
+type Tls struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The file with the certificate, followed by those that lead to its root.
+	CertFile string `protobuf:"bytes,1,opt,name=cert_file,json=certFile,proto3" json:"cert_file,omitempty"`
+	// The file with the certificate's private key, not encrypted. It is never printed or logged.
+	KeyFile string `protobuf:"bytes,2,opt,name=key_file,json=keyFile,proto3" json:"key_file,omitempty"`
+	// The file with the authorities that sign clients' certificates. When it is there, a client without such a certificate fails the handshake.
+	ClientCaFile string `protobuf:"bytes,3,opt,name=client_ca_file,json=clientCaFile,proto3" json:"client_ca_file,omitempty"`
+	// The oldest version of TLS that clients may speak. Empty means 1.2.
+	MinVersion    string `protobuf:"bytes,4,opt,name=min_version,json=minVersion,proto3" json:"min_version,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Tls) Reset() {
+	*x = Tls{}
+	mi := &file_prism_config_v1_config_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Tls) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Tls) ProtoMessage() {}
+
+func (x *Tls) ProtoReflect() protoreflect.Message {
+	mi := &file_prism_config_v1_config_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Tls.ProtoReflect.Descriptor instead.
+func (*Tls) Descriptor() ([]byte, []int) {
+	return file_prism_config_v1_config_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *Tls) GetCertFile() string {
+	if x != nil {
+		return x.CertFile
+	}
+	return ""
+}
+
+func (x *Tls) GetKeyFile() string {
+	if x != nil {
+		return x.KeyFile
+	}
+	return ""
+}
+
+func (x *Tls) GetClientCaFile() string {
+	if x != nil {
+		return x.ClientCaFile
+	}
+	return ""
+}
+
+func (x *Tls) GetMinVersion() string {
+	if x != nil {
+		return x.MinVersion
+	}
+	return ""
+}
+
 // BackendInstance is a configured backend.
 type BackendInstance struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -157,7 +429,7 @@ type BackendInstance struct {
 
 func (x *BackendInstance) Reset() {
 	*x = BackendInstance{}
-	mi := &file_prism_config_v1_config_proto_msgTypes[2]
+	mi := &file_prism_config_v1_config_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -169,7 +441,7 @@ func (x *BackendInstance) String() string {
 func (*BackendInstance) ProtoMessage() {}
 
 func (x *BackendInstance) ProtoReflect() protoreflect.Message {
-	mi := &file_prism_config_v1_config_proto_msgTypes[2]
+	mi := &file_prism_config_v1_config_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -182,7 +454,7 @@ func (x *BackendInstance) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BackendInstance.ProtoReflect.Descriptor instead.
 func (*BackendInstance) Descriptor() ([]byte, []int) {
-	return file_prism_config_v1_config_proto_rawDescGZIP(), []int{2}
+	return file_prism_config_v1_config_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *BackendInstance) GetName() string {
@@ -227,7 +499,7 @@ type Namespace struct {
 
 func (x *Namespace) Reset() {
 	*x = Namespace{}
-	mi := &file_prism_config_v1_config_proto_msgTypes[3]
+	mi := &file_prism_config_v1_config_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -239,7 +511,7 @@ func (x *Namespace) String() string {
 func (*Namespace) ProtoMessage() {}
 
 func (x *Namespace) ProtoReflect() protoreflect.Message {
-	mi := &file_prism_config_v1_config_proto_msgTypes[3]
+	mi := &file_prism_config_v1_config_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -252,7 +524,7 @@ func (x *Namespace) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Namespace.ProtoReflect.Descriptor instead.
 func (*Namespace) Descriptor() ([]byte, []int) {
-	return file_prism_config_v1_config_proto_rawDescGZIP(), []int{3}
+	return file_prism_config_v1_config_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *Namespace) GetName() string {
@@ -312,7 +584,7 @@ type PatternUse struct {
 
 func (x *PatternUse) Reset() {
 	*x = PatternUse{}
-	mi := &file_prism_config_v1_config_proto_msgTypes[4]
+	mi := &file_prism_config_v1_config_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -324,7 +596,7 @@ func (x *PatternUse) String() string {
 func (*PatternUse) ProtoMessage() {}
 
 func (x *PatternUse) ProtoReflect() protoreflect.Message {
-	mi := &file_prism_config_v1_config_proto_msgTypes[4]
+	mi := &file_prism_config_v1_config_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -337,7 +609,7 @@ func (x *PatternUse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PatternUse.ProtoReflect.Descriptor instead.
 func (*PatternUse) Descriptor() ([]byte, []int) {
-	return file_prism_config_v1_config_proto_rawDescGZIP(), []int{4}
+	return file_prism_config_v1_config_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *PatternUse) GetPattern() string {
@@ -377,7 +649,7 @@ type Slot struct {
 
 func (x *Slot) Reset() {
 	*x = Slot{}
-	mi := &file_prism_config_v1_config_proto_msgTypes[5]
+	mi := &file_prism_config_v1_config_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -389,7 +661,7 @@ func (x *Slot) String() string {
 func (*Slot) ProtoMessage() {}
 
 func (x *Slot) ProtoReflect() protoreflect.Message {
-	mi := &file_prism_config_v1_config_proto_msgTypes[5]
+	mi := &file_prism_config_v1_config_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -402,7 +674,7 @@ func (x *Slot) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Slot.ProtoReflect.Descriptor instead.
 func (*Slot) Descriptor() ([]byte, []int) {
-	return file_prism_config_v1_config_proto_rawDescGZIP(), []int{5}
+	return file_prism_config_v1_config_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *Slot) GetFilling() isSlot_Filling {
@@ -452,17 +724,44 @@ var File_prism_config_v1_config_proto protoreflect.FileDescriptor
 
 const file_prism_config_v1_config_proto_rawDesc = "" +
 	"\n" +
-	"\x1cprism/config/v1/config.proto\x12\x0fprism.config.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1cgoogle/protobuf/struct.proto\"\xca\x01\n" +
+	"\x1cprism/config/v1/config.proto\x12\x0fprism.config.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1cgoogle/protobuf/struct.proto\"\xca\x01\n" +
 	"\x06Config\x12/\n" +
 	"\x06server\x18\x01 \x01(\v2\x17.prism.config.v1.ServerR\x06server\x12G\n" +
 	"\bbackends\x18\x02 \x03(\v2 .prism.config.v1.BackendInstanceB\t\xbaH\x06\x92\x01\x03\x10\xe8\aR\bbackends\x12F\n" +
 	"\n" +
 	"namespaces\x18\x03 \x03(\v2\x1a.prism.config.v1.NamespaceB\n" +
 	"\xbaH\a\x92\x01\x04\x10\xa0\x8d\x06R\n" +
-	"namespaces\"J\n" +
+	"namespaces\"\xd2\x01\n" +
 	"\x06Server\x12 \n" +
 	"\x06listen\x18\x01 \x01(\tB\b\xbaH\x05r\x03(\x80\bR\x06listen\x12\x1e\n" +
-	"\x05admin\x18\x02 \x01(\tB\b\xbaH\x05r\x03(\x80\bR\x05admin\"\x93\x01\n" +
+	"\x05admin\x18\x02 \x01(\tB\b\xbaH\x05r\x03(\x80\bR\x05admin\x12-\n" +
+	"\x05http2\x18\x03 \x01(\tB\x17\xbaH\x14\xd8\x01\x01r\x0fR\x03ownR\bstandardR\x05http2\x12/\n" +
+	"\x06limits\x18\x04 \x01(\v2\x17.prism.config.v1.LimitsR\x06limits\x12&\n" +
+	"\x03tls\x18\x05 \x01(\v2\x14.prism.config.v1.TlsR\x03tls\"\xb4\a\n" +
+	"\x06Limits\x125\n" +
+	"\x0fmax_connections\x18\x01 \x01(\rB\f\xbaH\t\xd8\x01\x01*\x04\x18\xc0\x84=R\x0emaxConnections\x12-\n" +
+	"\vmax_streams\x18\x02 \x01(\rB\f\xbaH\t\xd8\x01\x01*\x04\x18\xc0\x84=R\n" +
+	"maxStreams\x129\n" +
+	"\x10max_header_bytes\x18\x03 \x01(\rB\x0f\xbaH\f\xd8\x01\x01*\a\x18\x80\x80@(\x80\bR\x0emaxHeaderBytes\x12Z\n" +
+	"\x11handshake_timeout\x18\x04 \x01(\v2\x19.google.protobuf.DurationB\x12\xbaH\x0f\xaa\x01\f\"\x03\b\x90\x1c2\x05\x10\x80\xad\xe2\x04R\x10handshakeTimeout\x12O\n" +
+	"\fidle_timeout\x18\x05 \x01(\v2\x19.google.protobuf.DurationB\x11\xbaH\x0e\xaa\x01\v\"\x05\b\x80\xe7\x84\x0f2\x02\b\x01R\vidleTimeout\x12E\n" +
+	"\amax_age\x18\x06 \x01(\v2\x19.google.protobuf.DurationB\x11\xbaH\x0e\xaa\x01\v\"\x05\b\x80\xe7\x84\x0f2\x02\b\x01R\x06maxAge\x12I\n" +
+	"\tage_grace\x18\a \x01(\v2\x19.google.protobuf.DurationB\x11\xbaH\x0e\xaa\x01\v\"\x05\b\x80\xe7\x84\x0f2\x02\b\x01R\bageGrace\x12Y\n" +
+	"\x11min_ping_interval\x18\b \x01(\v2\x19.google.protobuf.DurationB\x12\xbaH\x0f\xaa\x01\f\"\x04\b\x80\xa3\x052\x04\x10\xc0\x84=R\x0fminPingInterval\x12Q\n" +
+	"\fbody_timeout\x18\t \x01(\v2\x19.google.protobuf.DurationB\x13\xbaH\x10\xaa\x01\r\"\x04\b\x80\xa3\x052\x05\x10\x80\xad\xe2\x04R\vbodyTimeout\x12S\n" +
+	"\rwrite_timeout\x18\n" +
+	" \x01(\v2\x19.google.protobuf.DurationB\x13\xbaH\x10\xaa\x01\r\"\x04\b\x80\xa3\x052\x05\x10\x80\xad\xe2\x04R\fwriteTimeout\x12S\n" +
+	"\rstall_timeout\x18\v \x01(\v2\x19.google.protobuf.DurationB\x13\xbaH\x10\xaa\x01\r\"\x04\b\x80\xa3\x052\x05\x10\x80\xad\xe2\x04R\fstallTimeout\x129\n" +
+	"\fmemory_bytes\x18\f \x01(\x04B\x16\xbaH\x13\xd8\x01\x012\x0e\x18\x80\x80\x80\x80\x80\x80\x80\x02(\x80\x80\x80\x04R\vmemoryBytes\x127\n" +
+	"\x0fflood_allowance\x18\r \x01(\rB\x0e\xbaH\v\xd8\x01\x01*\x06\x18\xc0\x84=(\n" +
+	"R\x0efloodAllowance\"\xb6\x01\n" +
+	"\x03Tls\x12%\n" +
+	"\tcert_file\x18\x01 \x01(\tB\b\xbaH\x05r\x03(\x80 R\bcertFile\x12#\n" +
+	"\bkey_file\x18\x02 \x01(\tB\b\xbaH\x05r\x03(\x80 R\akeyFile\x12.\n" +
+	"\x0eclient_ca_file\x18\x03 \x01(\tB\b\xbaH\x05r\x03(\x80 R\fclientCaFile\x123\n" +
+	"\vmin_version\x18\x04 \x01(\tB\x12\xbaH\x0f\xd8\x01\x01r\n" +
+	"R\x031.2R\x031.3R\n" +
+	"minVersion\"\x93\x01\n" +
 	"\x0fBackendInstance\x121\n" +
 	"\x04name\x18\x01 \x01(\tB\x1d\xbaH\x1ar\x18\x10\x01\x18\xc8\x012\x11^[A-Za-z0-9._-]+$R\x04name\x12\x1c\n" +
 	"\x04type\x18\x02 \x01(\tB\b\xbaH\x05r\x03(\xc8\x01R\x04type\x12/\n" +
@@ -506,35 +805,48 @@ func file_prism_config_v1_config_proto_rawDescGZIP() []byte {
 	return file_prism_config_v1_config_proto_rawDescData
 }
 
-var file_prism_config_v1_config_proto_msgTypes = make([]protoimpl.MessageInfo, 8)
+var file_prism_config_v1_config_proto_msgTypes = make([]protoimpl.MessageInfo, 10)
 var file_prism_config_v1_config_proto_goTypes = []any{
-	(*Config)(nil),          // 0: prism.config.v1.Config
-	(*Server)(nil),          // 1: prism.config.v1.Server
-	(*BackendInstance)(nil), // 2: prism.config.v1.BackendInstance
-	(*Namespace)(nil),       // 3: prism.config.v1.Namespace
-	(*PatternUse)(nil),      // 4: prism.config.v1.PatternUse
-	(*Slot)(nil),            // 5: prism.config.v1.Slot
-	nil,                     // 6: prism.config.v1.Namespace.SlotsEntry
-	nil,                     // 7: prism.config.v1.PatternUse.SlotsEntry
-	(*structpb.Struct)(nil), // 8: google.protobuf.Struct
+	(*Config)(nil),              // 0: prism.config.v1.Config
+	(*Server)(nil),              // 1: prism.config.v1.Server
+	(*Limits)(nil),              // 2: prism.config.v1.Limits
+	(*Tls)(nil),                 // 3: prism.config.v1.Tls
+	(*BackendInstance)(nil),     // 4: prism.config.v1.BackendInstance
+	(*Namespace)(nil),           // 5: prism.config.v1.Namespace
+	(*PatternUse)(nil),          // 6: prism.config.v1.PatternUse
+	(*Slot)(nil),                // 7: prism.config.v1.Slot
+	nil,                         // 8: prism.config.v1.Namespace.SlotsEntry
+	nil,                         // 9: prism.config.v1.PatternUse.SlotsEntry
+	(*durationpb.Duration)(nil), // 10: google.protobuf.Duration
+	(*structpb.Struct)(nil),     // 11: google.protobuf.Struct
 }
 var file_prism_config_v1_config_proto_depIdxs = []int32{
 	1,  // 0: prism.config.v1.Config.server:type_name -> prism.config.v1.Server
-	2,  // 1: prism.config.v1.Config.backends:type_name -> prism.config.v1.BackendInstance
-	3,  // 2: prism.config.v1.Config.namespaces:type_name -> prism.config.v1.Namespace
-	8,  // 3: prism.config.v1.BackendInstance.config:type_name -> google.protobuf.Struct
-	6,  // 4: prism.config.v1.Namespace.slots:type_name -> prism.config.v1.Namespace.SlotsEntry
-	8,  // 5: prism.config.v1.Namespace.config:type_name -> google.protobuf.Struct
-	4,  // 6: prism.config.v1.Namespace.patterns:type_name -> prism.config.v1.PatternUse
-	8,  // 7: prism.config.v1.PatternUse.config:type_name -> google.protobuf.Struct
-	7,  // 8: prism.config.v1.PatternUse.slots:type_name -> prism.config.v1.PatternUse.SlotsEntry
-	5,  // 9: prism.config.v1.Namespace.SlotsEntry.value:type_name -> prism.config.v1.Slot
-	5,  // 10: prism.config.v1.PatternUse.SlotsEntry.value:type_name -> prism.config.v1.Slot
-	11, // [11:11] is the sub-list for method output_type
-	11, // [11:11] is the sub-list for method input_type
-	11, // [11:11] is the sub-list for extension type_name
-	11, // [11:11] is the sub-list for extension extendee
-	0,  // [0:11] is the sub-list for field type_name
+	4,  // 1: prism.config.v1.Config.backends:type_name -> prism.config.v1.BackendInstance
+	5,  // 2: prism.config.v1.Config.namespaces:type_name -> prism.config.v1.Namespace
+	2,  // 3: prism.config.v1.Server.limits:type_name -> prism.config.v1.Limits
+	3,  // 4: prism.config.v1.Server.tls:type_name -> prism.config.v1.Tls
+	10, // 5: prism.config.v1.Limits.handshake_timeout:type_name -> google.protobuf.Duration
+	10, // 6: prism.config.v1.Limits.idle_timeout:type_name -> google.protobuf.Duration
+	10, // 7: prism.config.v1.Limits.max_age:type_name -> google.protobuf.Duration
+	10, // 8: prism.config.v1.Limits.age_grace:type_name -> google.protobuf.Duration
+	10, // 9: prism.config.v1.Limits.min_ping_interval:type_name -> google.protobuf.Duration
+	10, // 10: prism.config.v1.Limits.body_timeout:type_name -> google.protobuf.Duration
+	10, // 11: prism.config.v1.Limits.write_timeout:type_name -> google.protobuf.Duration
+	10, // 12: prism.config.v1.Limits.stall_timeout:type_name -> google.protobuf.Duration
+	11, // 13: prism.config.v1.BackendInstance.config:type_name -> google.protobuf.Struct
+	8,  // 14: prism.config.v1.Namespace.slots:type_name -> prism.config.v1.Namespace.SlotsEntry
+	11, // 15: prism.config.v1.Namespace.config:type_name -> google.protobuf.Struct
+	6,  // 16: prism.config.v1.Namespace.patterns:type_name -> prism.config.v1.PatternUse
+	11, // 17: prism.config.v1.PatternUse.config:type_name -> google.protobuf.Struct
+	9,  // 18: prism.config.v1.PatternUse.slots:type_name -> prism.config.v1.PatternUse.SlotsEntry
+	7,  // 19: prism.config.v1.Namespace.SlotsEntry.value:type_name -> prism.config.v1.Slot
+	7,  // 20: prism.config.v1.PatternUse.SlotsEntry.value:type_name -> prism.config.v1.Slot
+	21, // [21:21] is the sub-list for method output_type
+	21, // [21:21] is the sub-list for method input_type
+	21, // [21:21] is the sub-list for extension type_name
+	21, // [21:21] is the sub-list for extension extendee
+	0,  // [0:21] is the sub-list for field type_name
 }
 
 func init() { file_prism_config_v1_config_proto_init() }
@@ -542,7 +854,7 @@ func file_prism_config_v1_config_proto_init() {
 	if File_prism_config_v1_config_proto != nil {
 		return
 	}
-	file_prism_config_v1_config_proto_msgTypes[5].OneofWrappers = []any{
+	file_prism_config_v1_config_proto_msgTypes[7].OneofWrappers = []any{
 		(*Slot_Backend)(nil),
 		(*Slot_Next)(nil),
 	}
@@ -552,7 +864,7 @@ func file_prism_config_v1_config_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_prism_config_v1_config_proto_rawDesc), len(file_prism_config_v1_config_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   8,
+			NumMessages:   10,
 			NumExtensions: 0,
 			NumServices:   0,
 		},
