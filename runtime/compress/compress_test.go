@@ -91,6 +91,9 @@ func TestStreamsThatDoNotSayTheirSizeInflate(t *testing.T) {
 	}
 	each(t, func(t *testing.T, codec *compress.Codec) {
 		for _, sample := range samples() {
+			if len(sample) > 1<<20 {
+				continue // it takes seconds
+			}
 			var deflated bytes.Buffer
 			writer := streams[codec.Name()](&deflated)
 			for part := sample; len(part) > 0; part = part[min(len(part), 5000):] {

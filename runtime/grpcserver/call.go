@@ -36,6 +36,8 @@ type call struct {
 	// only is the response of a unary call: it is sent with its trailers.
 	only    proto.Message
 	scratch *scratch
+	// receiving is held by Receive on a stream: a handler that has returned may have left a goroutine in it, whose memory must not go to another call.
+	receiving sync.Mutex
 	// ended tells that the handler has returned: what it left running gets errors.
 	ended atomic.Bool
 }
@@ -91,6 +93,10 @@ func errManyRequests() error {
 
 // Receive reads the next request.
 func (c *call) Receive(message proto.Message) error {
+	if c.route.plan.Whole == 0 {
+		c.receiving.Lock()
+		defer c.receiving.Unlock()
+	}
 	switch {
 	case c.ended.Load():
 		return io.ErrClosedPipe
@@ -210,6 +216,18 @@ func receiveError(err error) error {
 	return err // the stream's errors wrap the context's
 }
 
+// freeScratch gives back the call's memory, unless somebody is left who may use it.
+func (c *call) freeScratch() {
+	if c.route.plan.Whole > 0 || !c.receiving.TryLock() {
+		return // there is none, or the collector takes it
+	}
+	defer c.receiving.Unlock()
+	if c.scratch != nil {
+		c.scratch.put()
+		c.scratch = nil
+	}
+}
+
 // take returns the call's memory for messages that come.
 func (c *call) take() *scratch {
 	if c.scratch == nil {
@@ -293,11 +311,7 @@ func (c *call) responseHeader() []byte {
 
 // finish ends the call with what the handler returned.
 func (c *call) finish(err error) {
-	defer func() {
-		if c.scratch != nil {
-			c.scratch.put()
-		}
-	}()
+	defer c.freeScratch()
 	single := c.route.method.Shape == rpc.ShapeUnary || c.route.method.Shape == rpc.ShapeClientStream
 	if err == nil && single && c.only == nil {
 		err = fault.New(fault.Internal, "the handler gave no response")

@@ -40,6 +40,9 @@ type conn struct {
 	lastID uint32
 	// zombies are handlers that run though their stream is gone.
 	zombies int
+	// unwritten counts the streams that are over here and not yet for the peer: what they have sent waits to be written. A peer that reads nothing would fill memory with
+	// the responses of calls that are over.
+	unwritten int
 	// recvWindow is how much the peer may send, wideWindow what that is brought to when half of it is used.
 	recvWindow, wideWindow int64
 	lastCredit             time.Time
@@ -59,7 +62,8 @@ type conn struct {
 	allowance                 int
 	drainStep                 drainStep
 	drainSince                time.Time
-	leaving                   bool // the peer has sent GOAWAY
+	said                      uint32 // the last stream by the final GOAWAY, which no later one may put higher
+	leaving                   bool   // the peer has sent GOAWAY
 	watch                     watch
 }
 
@@ -69,8 +73,8 @@ func newConn(s *Server, netConn net.Conn, prefix []byte) *conn {
 		streams:    make(map[uint32]*Stream),
 		recvWindow: frame.DefaultWindow, wideWindow: leastWindow,
 		sendWindow: frame.DefaultWindow, streamSendWindow: frame.DefaultWindow,
-		allowance: s.limits.FloodAllowance,
-		memory:    holding{server: &s.memory},
+		allowance: s.limits.FloodAllowance, said: frame.MaxStreamID,
+		memory: holding{server: &s.memory},
 	}
 	if remote := netConn.RemoteAddr(); remote != nil {
 		c.remote = remote.String()
@@ -167,11 +171,14 @@ func (c *conn) need(n int) ([]byte, error) {
 		}
 		c.mu.Lock()
 		over := c.over()
-		c.mu.Unlock()
-		if over {
-			return nil, errDrained
+		if !over {
+			err = c.netConn.SetReadDeadline(time.Time{}) // under the lock, so that it takes back no deadline that is set meanwhile
 		}
-		if err := c.netConn.SetReadDeadline(time.Time{}); err != nil {
+		c.mu.Unlock()
+		switch {
+		case over:
+			return nil, errDrained
+		case err != nil:
 			return nil, err
 		}
 	}
@@ -211,7 +218,7 @@ func (c *conn) finish(err error) {
 		c.server.counters.count(broken.refusal)
 		c.server.log.Debug("http/2 connection ended", slog.String("peer", c.remote), slog.String("error", broken.Error()))
 		c.reserve(64 + len(broken.text))
-		c.out.b = frame.AppendGoAway(c.out.b, c.lastID, broken.code, broken.text)
+		c.out.b = frame.AppendGoAway(c.out.b, min(c.lastID, c.said), broken.code, broken.text)
 		graceful = true
 	}
 	c.mu.Unlock()

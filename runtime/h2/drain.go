@@ -40,7 +40,7 @@ func (c *conn) drain() {
 
 // drainFinally says which stream is the last. It needs the lock.
 func (c *conn) drainFinally() {
-	c.drainStep = drainFinal
+	c.drainStep, c.said = drainFinal, c.lastID
 	c.reserve(64)
 	c.out.b = frame.AppendGoAway(c.out.b, c.lastID, frame.NoError, "")
 	c.flushSoonLocked()
@@ -54,7 +54,7 @@ func (c *conn) over() bool {
 
 // checkOver ends the connection when it has nothing left to do; it needs the lock.
 func (c *conn) checkOver() {
-	if c.over() {
+	if c.over() && !c.closing {
 		_ = c.netConn.SetReadDeadline(time.Unix(1, 0)) // the reading goroutine looks up
 	}
 }

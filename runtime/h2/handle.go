@@ -91,7 +91,7 @@ func (c *conn) onRSTStream(h frame.Header, payload []byte) error {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if h.StreamID > c.lastID {
+	if c.neverOpened(h.StreamID) {
 		return protocolError(frame.ProtocolError, "RST_STREAM of a stream that was not opened")
 	}
 	if s := c.streams[h.StreamID]; s != nil {
@@ -101,6 +101,9 @@ func (c *conn) onRSTStream(h frame.Header, payload []byte) error {
 	return c.spend()
 }
 
+// neverOpened tells whether a stream is idle: those with even identifiers are the server's, which opens none. It needs the lock.
+func (c *conn) neverOpened(id uint32) bool { return id > c.lastID || id%2 == 0 }
+
 func (c *conn) onSettings(h frame.Header, payload []byte) error {
 	switch {
 	case h.StreamID != 0:
@@ -108,13 +111,13 @@ func (c *conn) onSettings(h frame.Header, payload []byte) error {
 	case h.Flags.Has(frame.Ack) && len(payload) != 0:
 		return protocolError(frame.FrameSizeError, "SETTINGS that acknowledge and set")
 	case h.Flags.Has(frame.Ack):
-		return nil
+		return c.nuisance()
 	case len(payload)%6 != 0:
 		return protocolError(frame.FrameSizeError, "SETTINGS of another size than a multiple of 6")
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	for rest := payload; ; {
+	for rest, n := payload, 1; ; n++ {
 		var s frame.Setting
 		var ok bool
 		if s, rest, ok = frame.ParseSetting(rest); !ok {
@@ -126,12 +129,20 @@ func (c *conn) onSettings(h frame.Header, payload []byte) error {
 		if err := c.set(s); err != nil {
 			return err
 		}
+		if n > usualSettings {
+			if err := c.spend(); err != nil {
+				return err
+			}
+		}
 	}
 	c.reserve(frame.HeaderSize)
 	c.out.b = frame.AppendSettingsAck(c.out.b)
 	c.control += frame.HeaderSize
 	return c.spend()
 }
+
+// usualSettings is more settings than there are. Each one more counts as a frame: a window that changes is work for each stream.
+const usualSettings = 16
 
 // set applies one setting; it needs the lock.
 func (c *conn) set(s frame.Setting) error {
@@ -226,7 +237,7 @@ func (c *conn) onWindowUpdate(h frame.Header, payload []byte) error {
 	}
 	s := c.streams[h.StreamID]
 	switch {
-	case s == nil && h.StreamID > c.lastID:
+	case s == nil && c.neverOpened(h.StreamID):
 		return protocolError(frame.ProtocolError, "WINDOW_UPDATE of a stream that was not opened")
 	case s == nil:
 		return c.spend()
@@ -269,7 +280,7 @@ func (c *conn) receive(h frame.Header, data []byte) (begin *Stream, err error) {
 	s := c.streams[h.StreamID]
 	end := h.Flags.Has(frame.EndStream)
 	if s == nil {
-		if h.StreamID > c.lastID {
+		if c.neverOpened(h.StreamID) {
 			return nil, protocolError(frame.ProtocolError, "DATA of a stream that was not opened")
 		}
 		c.credit() // the connection's window is not the stream's
@@ -316,6 +327,9 @@ func (c *conn) receive(h frame.Header, data []byte) (begin *Stream, err error) {
 
 // credit opens the connection's window again when half of it was used. Data that is held beyond what there is memory for is not replaced.
 func (c *conn) credit() {
+	if c.closing {
+		return
+	}
 	allowed := c.wideWindow
 	if c.memory.short {
 		allowed = max(allowed-c.memory.held, 0)

@@ -161,7 +161,7 @@ func (c *conn) open(s *Stream, end bool) error {
 		c.recent.add(s.id, true)
 		defer c.mu.Unlock()
 		return c.spend()
-	case len(c.streams)+c.zombies >= limits.MaxStreams:
+	case len(c.streams)+c.zombies+c.unwritten >= limits.MaxStreams:
 	case c.server.memory.scarce():
 		refusal = RefusedMemory
 	default:

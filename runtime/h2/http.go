@@ -109,6 +109,7 @@ type requestBody struct {
 	stream  *Stream
 	request *http.Request
 	expect  bool
+	over    bool // the trailers were given
 
 	// closed is set by Close, and when the handler has returned: what it left running reads no more.
 	closed atomic.Bool
@@ -138,9 +139,10 @@ func (b *requestBody) Read(p []byte) (int, error) {
 // trailers gives the request those of its trailers that it has announced, as net/http does.
 func (b *requestBody) trailers() {
 	trailers := b.stream.Trailers()
-	if trailers == nil {
+	if trailers == nil || b.over {
 		return
 	}
+	b.over = true
 	for name, value := range trailers.All() {
 		key := canonical(name)
 		if _, announced := b.request.Trailer[key]; announced {

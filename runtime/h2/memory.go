@@ -34,9 +34,14 @@ type holding struct {
 	window int64
 	// short tells that what is held could not be reserved.
 	short bool
+	// closed is when the connection is over: handlers that are on their way out are not counted any more.
+	closed bool
 }
 
 func (h *holding) hold(n int) {
+	if h.closed {
+		return
+	}
 	h.held += int64(n)
 	if h.held-memoryStep > h.reserved {
 		h.reserve()
@@ -60,6 +65,9 @@ func (h *holding) reserve() {
 }
 
 func (h *holding) release(n int) {
+	if h.closed {
+		return
+	}
 	h.held -= int64(n)
 	// A step of slack keeps a connection from taking and giving in turns.
 	if free := h.reserved - max(h.held-memoryStep, 0); free > 2*memoryStep || free > 0 && h.held == 0 {
@@ -74,7 +82,7 @@ func (h *holding) release(n int) {
 
 // widen takes memory for a wider receive window, of which all connections may take half of the server's.
 func (h *holding) widen(n int64) bool {
-	if h.server.taken.Load() > h.server.limit/2 || !h.server.take(n) {
+	if h.closed || h.server.taken.Load() > h.server.limit/2 || !h.server.take(n) {
 		return false
 	}
 	h.window += n
@@ -88,5 +96,5 @@ func (h *holding) narrow() {
 
 func (h *holding) close() {
 	h.server.give(h.reserved + h.window)
-	h.held, h.reserved, h.window = 0, 0, 0
+	h.held, h.reserved, h.window, h.closed = 0, 0, 0, true
 }

@@ -1,28 +1,26 @@
 package h2
 
+import "slices"
+
 // recentStreams remembers how the last streams ended: what a peer sends on a stream before it learns of its end is no error.
 type recentStreams struct {
-	entries [64]uint32
-	next    int
+	// entries are the streams that the peer ended and those that were reset, apart: calls that go well must not make those forgotten on which more may come.
+	entries [2][32]uint32
+	next    [2]int
 }
 
-// resetByUs marks an entry; identifiers have 31 bits.
-const resetByUs = 1 << 31
-
 func (r *recentStreams) add(id uint32, byUs bool) {
+	kind := 0
 	if byUs {
-		id |= resetByUs
+		kind = 1
 	}
-	r.entries[r.next%len(r.entries)] = id
-	r.next++
+	ring := &r.entries[kind]
+	ring[r.next[kind]%len(ring)] = id
+	r.next[kind]++
 }
 
 // find tells whether a stream was open of late, and whether this side reset it.
 func (r *recentStreams) find(id uint32) (known, byUs bool) {
-	for _, entry := range r.entries {
-		if entry&^resetByUs == id {
-			return true, entry&resetByUs != 0
-		}
-	}
-	return false, false
+	byUs = slices.Contains(r.entries[1][:], id)
+	return byUs || slices.Contains(r.entries[0][:], id), byUs
 }

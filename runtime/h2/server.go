@@ -98,9 +98,9 @@ func (s *Server) add(c *conn) bool {
 func (s *Server) remove(c *conn) {
 	s.mu.Lock()
 	delete(s.conns, c)
-	s.mu.Unlock()
 	s.counters.connections.Add(-1)
 	s.counters.opened.Add(c.opened)
+	s.mu.Unlock()
 	s.serving.Done()
 }
 
@@ -147,7 +147,7 @@ func (s *Server) Close() error {
 		close(s.stop)
 	}
 	for _, c := range s.snapshot() {
-		_ = c.netConn.Close()
+		go func() { _ = c.netConn.Close() }() // with TLS it may wait for a peer that does not read
 	}
 	s.serving.Wait()
 	s.workers.close()

@@ -82,15 +82,13 @@ func (c *counters) count(r Refusal) { c.refused[r].Add(1) }
 
 // Stats returns the figures since the server was made.
 func (s *Server) Stats() Stats {
-	stats := Stats{
-		Connections: s.counters.connections.Load(), Opened: s.counters.opened.Load(), Memory: s.memory.taken.Load(),
-		Refused: make(map[Refusal]int64, refusals),
-	}
+	stats := Stats{Memory: s.memory.taken.Load(), Refused: make(map[Refusal]int64, refusals)}
 	for i := range s.counters.refused {
 		stats.Refused[Refusal(i)] = s.counters.refused[i].Load()
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	stats.Connections, stats.Opened = s.counters.connections.Load(), s.counters.opened.Load()
 	for c := range s.conns {
 		c.mu.Lock()
 		stats.Streams += int64(len(c.streams))

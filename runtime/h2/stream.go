@@ -190,26 +190,32 @@ func (s *Stream) SetReadDeadline(deadline time.Time) {
 
 // accept keeps data for the handler, if that is still to read any; it needs the lock.
 func (s *Stream) accept(data []byte) {
-	if len(data) == 0 || s.sendEnded || s.overflowed {
+	if len(data) == 0 || s.sendEnded || s.overflowed || s.whole > 0 && s.begun { // a body that was given to the handler does not change
 		return
 	}
+	before := s.body.size()
 	s.body = s.body.grown(len(data))
 	s.body.b = append(s.body.b, data...)
-	s.conn.memory.hold(len(data))
+	s.conn.memory.hold(s.body.size() - before) // what it costs, which may be ten times what it is
 }
 
 // consume forgets n bytes that were read; it needs the lock.
 func (s *Stream) consume(n int) {
-	s.conn.memory.release(n)
 	if s.read += n; s.read == len(s.body.b) {
-		s.body.put()
-		s.body, s.read = nil, 0
+		s.freeBody()
 	} else if s.read > cap(s.body.b)/2 {
 		s.body.b = append(s.body.b[:0], s.body.b[s.read:]...)
 		s.read = 0
 	}
 	s.credit()
 	s.conn.credit()
+}
+
+// freeBody gives back the memory of the body; it needs the lock.
+func (s *Stream) freeBody() {
+	s.conn.memory.release(s.body.size())
+	s.body.put()
+	s.body, s.read = nil, 0
 }
 
 // credit opens the stream's window again when half of it was used. A request that is taken in whole is bounded by its plan and needs no window of that size.
@@ -270,16 +276,24 @@ func (s *Stream) served() {
 	panicked := recover()
 	c := s.conn
 	c.mu.Lock()
-	if s.running {
+	freed := s.gone && s.body != nil
+	if freed {
+		s.freeBody()
+		c.credit()
+	}
+	switch {
+	case s.running:
 		s.running = false
 		if s.gone {
 			c.zombies--
 		} else {
-			_ = c.reset(s, frame.InternalError) // of the allowance, which is for what peers do, nothing is to be said here
+			c.cut(s, frame.InternalError)
 		}
 		c.checkOver()
 		c.flushSoon()
-	} else {
+	case freed:
+		c.flushSoon()
+	default:
 		c.mu.Unlock()
 	}
 	s.ctx.end(context.Canceled)
@@ -298,12 +312,8 @@ func (c *conn) closeStream(s *Stream, byUs bool) {
 	c.recent.add(s.id, byUs)
 	s.unqueue()
 	s.wakeReader()
-	if s.body != nil {
-		c.memory.release(len(s.body.b) - s.read)
-		if !s.running || s.whole == 0 { // a handler may still read a body that it was given whole
-			s.body.put()
-		}
-		s.body = nil
+	if s.body != nil && (!s.running || s.whole == 0) { // a handler may still read a body that it was given whole: served frees it
+		s.freeBody()
 	}
 	if s.readTimer != nil {
 		s.readTimer.Stop()
@@ -311,15 +321,24 @@ func (c *conn) closeStream(s *Stream, byUs bool) {
 	if s.running {
 		c.zombies++
 	}
+	if s.headerSent {
+		c.unwritten++
+	}
+	c.credit() // what was held is free again, and nothing else may come to say so
 	c.checkOver()
 }
 
 // reset ends a stream with an error, and counts it against the peer: who provokes resets starts work as one who resets. It needs the lock.
 func (c *conn) reset(s *Stream, code frame.ErrorCode) error {
+	c.cut(s, code)
+	return c.spend()
+}
+
+// cut ends a stream with an error that is not the peer's doing. It needs the lock.
+func (c *conn) cut(s *Stream, code frame.ErrorCode) {
 	s.abort(context.Canceled)
 	c.appendReset(s.id, code)
 	c.closeStream(s, true)
-	return c.spend()
 }
 
 // resetID ends a stream that may not be there.

@@ -35,9 +35,12 @@ func (c *conn) sweep(now time.Time) {
 	var drain, cut bool
 	limits, count := &c.server.limits, c.server.counters.count
 	c.mu.Lock()
+	if c.closing || c.dead {
+		c.mu.Unlock()
+		return
+	}
 	w := &c.watch
 	switch {
-	case c.closing || c.dead:
 	case !w.settled && now.Sub(w.born) > limits.HandshakeTimeout:
 		count(EndedHandshake)
 		cut = true
@@ -64,7 +67,7 @@ func (c *conn) sweep(now time.Time) {
 			}
 		case s.sending && !s.stalledSince.IsZero() && now.Sub(s.stalledSince) > limits.StallTimeout:
 			count(CutStall)
-			_ = c.reset(s, frame.Cancel) // the allowance is for what peers do
+			c.cut(s, frame.Cancel)
 		}
 	}
 	c.flushSoon()
@@ -75,7 +78,7 @@ func (c *conn) sweep(now time.Time) {
 		c.drain()
 	}
 	if cut {
-		_ = c.netConn.Close()
+		go func() { _ = c.netConn.Close() }() // with TLS it may wait for a peer that does not read
 	}
 }
 

@@ -37,7 +37,7 @@ func (s *Stream) Reset(code frame.ErrorCode) {
 	c := s.conn
 	c.mu.Lock()
 	if !s.gone {
-		_ = c.reset(s, code) // the allowance is for what peers do
+		c.cut(s, code)
 	}
 	c.flushSoon()
 }
@@ -149,7 +149,7 @@ func (s *Stream) sendable(header []byte) error {
 	case s.gone, s.sendEnded:
 		return errTwice
 	case s.torn:
-		_ = s.conn.reset(s, frame.Cancel) // the allowance is for what peers do
+		s.conn.cut(s, frame.Cancel)
 		return errTorn
 	case header == nil && !s.headerSent:
 		return errNotStarted
@@ -314,7 +314,7 @@ func (c *conn) flush() {
 			c.mu.Unlock()
 			return
 		}
-		c.out, c.control = nil, 0
+		c.out, c.control, c.unwritten = nil, 0, 0
 		c.watch.writing = true
 		c.mu.Unlock()
 		size := b.size()

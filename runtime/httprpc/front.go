@@ -89,15 +89,24 @@ func (f *front) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 // inBothDirections lets connect-go serve a stream each way over HTTP/1.1, which it refuses. What the protocol lacks there is multiplexing and not a direction: a client
 // that sends its requests before it reads, as most do, never notices, and net/http can do both at once for one that does.
+//
+// The connection is not used again: when a handler has returned before the request has ended, net/http panics over the next request ("invalid concurrent Body.Read call").
 func inBothDirections(w http.ResponseWriter, r *http.Request) *http.Request {
 	if r.ProtoMajor >= 2 {
 		return r
 	}
 	_ = http.NewResponseController(w).EnableFullDuplex() // a writer that cannot serves those that send first
+	w.Header().Set("Connection", "close")
 	copied := *r
 	copied.ProtoMajor, copied.ProtoMinor = 2, 0
+	copied.Body = leftOpen{r.Body}
 	return &copied
 }
+
+// leftOpen is a body that net/http closes. connect-go closes it before its answer is out, and over HTTP/1.1 that waits for the rest of the request.
+type leftOpen struct{ io.Reader }
+
+func (leftOpen) Close() error { return nil }
 
 // take reads the request's body, as far as its message may be large and as long as the call may take. A body that is too short is left to connect-go.
 func (f *front) take(in *intake, wire wire, w http.ResponseWriter, r *http.Request) error {

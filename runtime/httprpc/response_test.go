@@ -6,11 +6,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log"
 	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/http/httputil"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -149,10 +151,15 @@ func TestAStreamEachWayOverHTTP1(t *testing.T) {
 	require.NotContains(t, string(rest), "error")
 }
 
-// A call that ends before its requests do is answered all the same.
+// A call that ends before its requests do is answered all the same, and net/http has no trouble with what the client sends on.
 func TestAStreamEachWayOverHTTP1MayEndEarly(t *testing.T) {
 	h := rpc.Bidi(both, func(context.Context, func() (*text, error), func(*text) error) error { return errors.New("at once") })
-	conn, err := net.Dial("tcp", strings.TrimPrefix(serveOne(t, h), "http://"))
+	var complaints lockedBuffer
+	server := httptest.NewUnstartedServer(httprpc.NewHandler(both, func(ctx context.Context, _ *rpc.Call, stream rpc.Stream) error { return h.Serve(ctx, stream) }))
+	server.Config.ErrorLog = log.New(&complaints, "", 0)
+	server.Start()
+	defer server.Close()
+	conn, err := net.Dial("tcp", server.Listener.Addr().String())
 	require.NoError(t, err)
 	defer func() { _ = conn.Close() }()
 	require.NoError(t, conn.SetDeadline(time.Now().Add(20*time.Second)))
@@ -161,7 +168,30 @@ func TestAStreamEachWayOverHTTP1MayEndEarly(t *testing.T) {
 	response, err := http.ReadResponse(bufio.NewReader(conn), nil)
 	require.NoError(t, err)
 	defer func() { _ = response.Body.Close() }()
+	require.True(t, response.Close)
 	rest, err := io.ReadAll(response.Body)
 	require.NoError(t, err)
 	require.Contains(t, string(rest), "internal")
+	_, err = io.WriteString(conn, "3\r\nabc\r\n0\r\n\r\n")
+	require.NoError(t, err)
+	_, err = conn.Read(make([]byte, 1))
+	require.ErrorIs(t, err, io.EOF)
+	require.Empty(t, complaints.String())
+}
+
+type lockedBuffer struct {
+	mu     sync.Mutex
+	buffer strings.Builder
+}
+
+func (b *lockedBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buffer.Write(p)
+}
+
+func (b *lockedBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buffer.String()
 }
