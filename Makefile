@@ -8,7 +8,7 @@ RACE ?=
 
 .PHONY: help
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  %-22s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: run
 run: build ## build and start the gateway on its embedded default: namespace "default" on MemStore
@@ -63,6 +63,41 @@ tour: build ## run every command of the README's tour and compare what it prints
 .PHONY: examples
 examples: ## build the examples; the tests in internal/extend generate, build and run the out-of-tree module
 	go build -o /dev/null ./examples/...
+
+.PHONY: conformance conformance-standard
+conformance: ## run the connectrpc conformance suite on our own front: 5534 passed, 0 failed
+	go run ./internal/interop/conformance -front=own
+conformance-standard: ## the same on net/http and connect-go
+	go run ./internal/interop/conformance -front=standard
+
+# Strangers' suites and clients run on both fronts; FRONT=own or FRONT=standard chooses one. internal/interop/install.sh installs what they need besides Go.
+STRANGERS := .build/interop/bin
+FRONT     ?=
+
+.PHONY: h2spec
+h2spec: build ## run h2spec, strict, in clear and with TLS: 146 passed on our own front, net/http's list of failures on standard
+	go build -modfile=tools/h2spec/go.mod -o $(STRANGERS)/h2spec github.com/summerwind/h2spec/cmd/h2spec
+	go run ./internal/interop/h2spec -h2spec=$(STRANGERS)/h2spec -front=$(FRONT)
+
+.PHONY: interop
+interop: ## run gRPC's own interop client, every case that needs no credentials, in clear and with TLS
+	go build -modfile=tools/grpcinterop/go.mod -o $(STRANGERS)/grpc-interop-client google.golang.org/grpc/interop/client
+	go run ./internal/interop/grpcinterop -client=$(STRANGERS)/grpc-interop-client -front=$(FRONT)
+
+.PHONY: clients client-tonic
+clients: build ## call a gateway with grpc-go, connect-go, curl, grpcurl, buf, grpcio, connect-es and Chromium; CLIENTS=a,b chooses
+	go build -modfile=tools/go.mod -o $(STRANGERS)/ github.com/bufbuild/buf/cmd/buf github.com/fullstorydev/grpcurl/cmd/grpcurl
+	go run ./internal/interop/clients -front=$(FRONT) -only=$(CLIENTS)
+client-tonic: ## the same with tonic, whose first build takes a minute or more (needs cargo)
+	$(MAKE) clients CLIENTS=tonic
+
+.PHONY: differential
+differential: ## send the same calls, good and bad, to our own front and to the standard one, and compare everything; CHECKS x 10 calls are random
+	go test -count=1 -timeout 20m -run 'Standard|Random|Mutants' ./internal/differential -rapid.checks=$(or $(CHECKS),300)
+
+.PHONY: soak
+soak: ## wear both fronts out with peers that misbehave, SOAKTIME each: goroutines, descriptors and memory come back; FRONT=own or FRONT=standard
+	SOAK=$(or $(SOAKTIME),60s) FRONT=$(FRONT) go test -count=1 -v -timeout 60m ./internal/soak
 
 .PHONY: bench
 bench: build ## measure against bare servers and print the ratios (needs h2load)

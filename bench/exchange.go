@@ -2,40 +2,95 @@ package main
 
 import (
 	"bytes"
-	"context"
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"io"
-	"net/http"
 	"os"
 	"path/filepath"
-	"strings"
+	"slices"
+	"strconv"
 
 	"google.golang.org/protobuf/proto"
 
 	keyvaluev1 "github.com/prismgate/prism/gen/go/prism/keyvalue/v1"
 )
 
-// What every call of every case is: Get of one key in the default namespace, answered with 100 bytes.
+// What every call has in common: it is made in the default namespace.
 const (
-	service         = "prism.keyvalue.v1.KeyValueBasicInterface"
-	getProcedure    = "/" + service + "/Get"
 	namespaceHeader = "prism-namespace"
 	namespace       = "default"
 	key             = "bench-key"
+
+	getProcedure      = "/prism.keyvalue.v1.KeyValueBasicInterface/Get"
+	setProcedure      = "/prism.keyvalue.v1.KeyValueBasicInterface/Set"
+	scanProcedure     = "/prism.keyvalue.v1.KeyValueScanInterface/Scan"
+	batchSetProcedure = "/prism.keyvalue.v1.KeyValueBatchInterface/BatchSet"
 )
 
-var (
-	value         = bytes.Repeat([]byte("v"), 100)
-	requestBytes  = mustMarshal(&keyvaluev1.GetRequest{Key: key})
-	responseBytes = mustMarshal(&keyvaluev1.GetResponse{Found: true, Value: value})
-)
+// exchange is a call and its right answer. A server is started for one exchange, or for several that agree in what the server must hold.
+type exchange struct {
+	// file names what h2load sends; a body as gRPC frames it has the suffix .grpc, one as Connect sends it the suffix .proto.
+	file      string
+	procedure string
+	request   []byte
+	// responses are the messages of the answer: one, unless the server streams. Streamed ones have no order, but all the same length.
+	responses [][]byte
+	// stored are the calls that make a gateway hold what the answer is made of.
+	stored []storing
+	// arguments tell a bare server the same.
+	arguments []string
+}
 
-func mustMarshal(message proto.Message) []byte {
+// storing is a call that stores something in a gateway.
+type storing struct {
+	procedure string
+	request   []byte
+}
+
+// get reads a value of a size, under one key.
+func get(size int) *exchange {
+	value := bytes.Repeat([]byte("v"), size)
+	return &exchange{
+		file: "get", procedure: getProcedure,
+		request:   marshal(&keyvaluev1.GetRequest{Key: key}),
+		responses: [][]byte{marshal(&keyvaluev1.GetResponse{Found: true, Value: value})},
+		stored:    []storing{{setProcedure, marshal(&keyvaluev1.SetRequest{Key: key, Value: value})}},
+		arguments: []string{"--value", strconv.Itoa(size)},
+	}
+}
+
+// set writes a value of a size, under one key.
+func set(size int) *exchange {
+	return &exchange{
+		file: "set", procedure: setProcedure,
+		request:   marshal(&keyvaluev1.SetRequest{Key: key, Value: bytes.Repeat([]byte("v"), size)}),
+		responses: [][]byte{marshal(&keyvaluev1.SetResponse{})},
+	}
+}
+
+// scan streams so many messages of 100 bytes, a key and its value each.
+func scan(count int) *exchange {
+	const prefix, batch = "scan/", 1000
+	x := &exchange{
+		file: "scan", procedure: scanProcedure,
+		request:   marshal(&keyvaluev1.ScanRequest{Prefix: prefix}),
+		arguments: []string{"--messages", strconv.Itoa(count)},
+	}
+	items := make([]*keyvaluev1.BatchItem, count)
+	for i := range items {
+		items[i] = &keyvaluev1.BatchItem{Key: fmt.Sprintf("%s%06d", prefix, i), Value: bytes.Repeat([]byte("v"), 85)}
+		x.responses = append(x.responses, marshal(&keyvaluev1.ScanResponse{Key: items[i].GetKey(), Value: items[i].GetValue()}))
+	}
+	for chunk := range slices.Chunk(items, batch) {
+		x.stored = append(x.stored, storing{batchSetProcedure, marshal(&keyvaluev1.BatchSetRequest{Items: chunk})})
+	}
+	return x
+}
+
+func marshal(message proto.Message) []byte {
 	data, err := proto.Marshal(message)
 	if err != nil {
-		panic(err)
+		panic(err) // the messages are the ones above
 	}
 	return data
 }
@@ -45,83 +100,31 @@ func framed(message []byte) []byte {
 	return append(binary.BigEndian.AppendUint32([]byte{0}, uint32(len(message))), message...)
 }
 
-// writeBodies writes the request bodies that h2load sends.
-func writeBodies(folder string) error {
+// grpcLength is how many bytes the right answer has in gRPC's framing.
+func (x *exchange) grpcLength() int {
+	return len(x.responses) * len(framed(x.responses[0]))
+}
+
+// write writes the request's bodies, as h2load sends them.
+func (x *exchange) write(folder string) error {
 	return errors.Join(
-		os.WriteFile(filepath.Join(folder, "get.proto"), requestBytes, 0o600),
-		os.WriteFile(filepath.Join(folder, "get.grpc"), framed(requestBytes), 0o600),
+		os.WriteFile(filepath.Join(folder, x.file+".proto"), x.request, 0o600),
+		os.WriteFile(filepath.Join(folder, x.file+".grpc"), framed(x.request), 0o600),
 	)
 }
 
-// prepare stores the value in a gateway, and checks that the server answers the call rightly in each protocol that it speaks: h2load looks at HTTP status
-// codes and counts bytes, but reads neither messages nor gRPC codes.
-func (s *server) prepare(ctx context.Context) error {
-	dials := []func(string) (caller, error){dialGRPC, dialConnect}
-	switch s.name {
-	case gateway:
-		if err := s.set(ctx); err != nil {
-			return fmt.Errorf("%s: Set: %w", s.name, err)
-		}
-	case grpcGo:
-		dials = dials[:1]
+// check compares an answer's messages with the right ones.
+func (x *exchange) check(got [][]byte) error {
+	want := x.responses
+	if len(want) > 1 {
+		got, want = slices.SortedFunc(slices.Values(got), bytes.Compare), slices.SortedFunc(slices.Values(want), bytes.Compare)
 	}
-	for _, dial := range dials {
-		c, err := dial(s.address)
-		if err == nil {
-			err = errors.Join(c.call(), c.close())
-		}
-		if err != nil {
-			return fmt.Errorf("%s: Get: %w", s.name, err)
-		}
+	if len(got) != len(want) {
+		return fmt.Errorf("%s: the answer has %d messages, want %d", x.procedure, len(got), len(want))
 	}
-	return nil
-}
-
-// set stores the value, with a plain POST as Connect has it.
-func (s *server) set(ctx context.Context) error {
-	body := bytes.NewReader(mustMarshal(&keyvaluev1.SetRequest{Key: key, Value: value}))
-	ask, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+s.address+"/"+service+"/Set", body)
-	if err != nil {
-		return err
-	}
-	ask.Header.Set("Content-Type", "application/proto")
-	ask.Header.Set(namespaceHeader, namespace)
-	_, err = fetch(ask)
-	return err
-}
-
-// fetch makes a request whose only right answer is 200, and returns the body.
-func fetch(ask *http.Request) ([]byte, error) {
-	reply, err := http.DefaultClient.Do(ask)
-	if err != nil {
-		return nil, err
-	}
-	data, err := io.ReadAll(reply.Body)
-	if err := errors.Join(err, reply.Body.Close()); err != nil {
-		return nil, err
-	}
-	if reply.StatusCode != http.StatusOK {
-		return nil, fmt.Errorf("%s: %s", reply.Status, data)
-	}
-	return data, nil
-}
-
-// checkCounted reads in a gateway's own metrics that no call has failed. Calls that h2load cuts off when its time is over count as canceled.
-func (s *server) checkCounted(ctx context.Context) error {
-	if s.admin == "" {
-		return nil
-	}
-	ask, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+s.admin+"/metrics", http.NoBody)
-	if err != nil {
-		return err
-	}
-	data, err := fetch(ask)
-	if err != nil {
-		return fmt.Errorf("%s: /metrics: %w", s.name, err)
-	}
-	for line := range strings.Lines(string(data)) {
-		if strings.HasPrefix(line, "prism_calls_total{") && !strings.Contains(line, `code="OK"`) && !strings.Contains(line, `code="CANCELED"`) {
-			return fmt.Errorf("the gateway counts failed calls: %s", strings.TrimSpace(line))
+	for i := range got {
+		if !bytes.Equal(got[i], want[i]) {
+			return fmt.Errorf("%s: a message of the answer is %.100q, want %.100q", x.procedure, got[i], want[i])
 		}
 	}
 	return nil

@@ -14,9 +14,11 @@ status codes: 27356 2xx, 0 3xx, 0 4xx, 0 5xx
 traffic: 3.67MB (3847601) total, 107.25KB (109824) headers (space savings 95.77%), 2.83MB (2971885) data
 `
 
+var smallLoad = load{exchange: get(100), connections: 4, streams: 32}
+
 func TestParseReadsTheRate(t *testing.T) {
 	t.Parallel()
-	calls, rate, err := grpcLoad("grpc", 4, 32).parse(h2loadReport)
+	calls, rate, err := smallLoad.parse(h2loadReport, false)
 	require.NoError(t, err)
 	require.Equal(t, 27265, calls)
 	require.InDelta(t, 13632.50, rate, 0)
@@ -39,8 +41,16 @@ func TestParseFailsWhenACallHas(t *testing.T) {
 			t.Parallel()
 			changed := strings.Replace(h2loadReport, change[0], change[1], 1)
 			require.NotEqual(t, h2loadReport, changed)
-			_, _, err := grpcLoad("grpc", 4, 32).parse(changed)
+			_, _, err := smallLoad.parse(changed, false)
 			require.Error(t, err)
 		})
 	}
+}
+
+func TestParseDemandsTheCipher(t *testing.T) {
+	t.Parallel()
+	_, _, err := smallLoad.parse(h2loadReport, true)
+	require.ErrorContains(t, err, cipher)
+	_, _, err = smallLoad.parse("TLS Protocol: TLSv1.3\nCipher: "+cipher+"\n"+h2loadReport, true)
+	require.NoError(t, err)
 }

@@ -9,9 +9,8 @@ import (
 	"flag"
 	"fmt"
 	"os"
-	"os/exec"
 	"os/signal"
-	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"syscall"
@@ -26,22 +25,40 @@ type benchmark struct {
 	gateway  string
 	rounds   int
 	duration time.Duration
-	// serverCore runs the servers, loadCore whatever calls them.
+	// serverCore runs the servers, loadCore whatever calls them, cores what is not pinned.
 	serverCore, loadCore int
+	cores                []int
+	certificate          *certificate
 	report               *report
 }
 
-// cases are what can be measured, in the order of the report.
-var cases = []struct {
+// benchCase is something that can be measured.
+type benchCase struct {
 	name    string
-	measure func(*benchmark, context.Context) error
-}{
-	{"grpc", (*benchmark).measureGRPC},
-	{"connect", (*benchmark).measureConnect},
-	{"one-connection", (*benchmark).measureOneConnection},
-	{"paced", (*benchmark).measurePaced},
-	{"start", (*benchmark).measureStart},
-	{"memstore", (*benchmark).measureMemStore},
+	measure func(context.Context, *benchmark) error
+}
+
+// allCases are the cases, in the order of the report.
+func allCases() []benchCase {
+	var cases []benchCase
+	for _, c := range comparisons() {
+		cases = append(cases, benchCase{c.name, c.measure})
+	}
+	cases = append(
+		cases,
+		benchCase{"paced", measurePaced},
+		benchCase{"neighbour", measureNeighbour},
+		benchCase{"flood", measureFlood},
+		benchCase{"fairness", measureFairness},
+	)
+	for _, c := range idlenesses() {
+		cases = append(cases, benchCase{c.name, c.measure})
+	}
+	return append(
+		cases,
+		benchCase{"start", measureStart},
+		benchCase{"memstore", measureMemStore},
+	)
 }
 
 func main() {
@@ -57,6 +74,7 @@ func main() {
 }
 
 func run(ctx context.Context, args []string) error {
+	cases := allCases()
 	names := make([]string, len(cases))
 	for i, c := range cases {
 		names[i] = c.name
@@ -64,15 +82,19 @@ func run(ctx context.Context, args []string) error {
 	b := &benchmark{}
 	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
 	flags.IntVar(&b.rounds, "rounds", 7, "rounds; each takes every server once, in turn")
-	flags.DurationVar(&b.duration, "duration", 3*time.Second, "how long one server is measured in one round")
+	flags.DurationVar(&b.duration, "duration", 2*time.Second, "how long one server is measured in one round")
 	flags.StringVar(&b.gateway, "gateway", "", "prism binary to measure (default: built from ./cmd/prism)")
 	flags.IntVar(&b.serverCore, "server-core", 0, "core that the servers are pinned to")
 	flags.IntVar(&b.loadCore, "load-core", 1, "core that the load is pinned to")
+	quick := flags.Bool("quick", false, "3 rounds of 1s, to try a case out")
 	only := flags.String("only", strings.Join(names, ","), "cases to measure, separated by commas")
 	output := flags.String("output", "text", "text, json or markdown")
 	into := flags.String("into", "", "with --output markdown: the file whose results, between the markers, are replaced")
 	if err := flags.Parse(args); err != nil {
 		return err
+	}
+	if *quick {
+		b.rounds, b.duration = 3, time.Second
 	}
 	write, ok := outputs[*output]
 	if !ok {
@@ -90,12 +112,18 @@ func run(ctx context.Context, args []string) error {
 	if b.rounds < 1 || b.duration < 100*time.Millisecond {
 		return errors.New("--rounds is at least 1 and --duration at least 100ms")
 	}
-	if err := b.prepare(ctx, args); err != nil {
+	if err := b.prepare(ctx); err != nil {
 		return err
 	}
+	b.report = newReport(append([]string{"go", "run", "./bench"}, args...), b.rounds)
+	if err := pinSelf(b.loadCore); err != nil {
+		return err
+	}
+	// A goroutine that waits in the kernel keeps its share of GOMAXPROCS for a while; with more of them than threads that wait, nobody is held up by that.
+	runtime.GOMAXPROCS(8)
 	for _, c := range cases {
 		if slices.Contains(wanted, c.name) {
-			if err := c.measure(b, ctx); err != nil {
+			if err := c.measure(ctx, b); err != nil {
 				return fmt.Errorf("%s: %w", c.name, err)
 			}
 		}
@@ -109,44 +137,6 @@ func run(ctx context.Context, args []string) error {
 	}
 	_, err = os.Stdout.Write(result)
 	return err
-}
-
-// prepare finds the tools and builds the servers.
-func (b *benchmark) prepare(ctx context.Context, args []string) error {
-	if _, err := exec.LookPath("h2load"); err != nil {
-		return errors.New("h2load is not installed: apt-get install nghttp2-client")
-	}
-	gomod, err := exec.CommandContext(ctx, "go", "env", "GOMOD").Output()
-	if err != nil {
-		return fmt.Errorf("go env GOMOD: %w", err)
-	}
-	b.root = filepath.Dir(strings.TrimSpace(string(gomod)))
-	b.bin = filepath.Join(b.root, ".build", "bench")
-	if err := os.MkdirAll(b.bin, 0o755); err != nil {
-		return err
-	}
-	packages := []string{"./bench/baseline/connectgo", "./bench/baseline/grpcgo"}
-	if b.gateway == "" {
-		packages = append(packages, "./cmd/prism")
-	}
-	if err := b.goTool(ctx, append([]string{"build", "-o", b.bin + "/"}, packages...)...); err != nil {
-		return err
-	}
-	if b.gateway == "" {
-		b.gateway = filepath.Join(b.bin, "prism")
-	}
-	b.report = newReport(append([]string{"go", "run", "./bench"}, args...), b.rounds)
-	return writeBodies(b.bin)
-}
-
-// goTool runs the go command in the module's folder.
-func (b *benchmark) goTool(ctx context.Context, args ...string) error {
-	command := exec.CommandContext(ctx, "go", args...)
-	command.Dir, command.Stdout, command.Stderr = b.root, os.Stderr, os.Stderr
-	if err := command.Run(); err != nil {
-		return fmt.Errorf("go %s: %w", strings.Join(args, " "), err)
-	}
-	return nil
 }
 
 // progress tells on stderr what is being measured, since a run takes minutes.

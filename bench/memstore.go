@@ -15,7 +15,7 @@ import (
 var benchmarkLine = regexp.MustCompile(`(?m)^Benchmark(?:KeyValue)?Get(?:-\d+)?\s+\d+\s+([0-9.]+) ns/op\s+\d+ B/op\s+(\d+) allocs/op`)
 
 // measureMemStore runs MemStore's own benchmark, in process and on the server's core.
-func (b *benchmark) measureMemStore(ctx context.Context) error {
+func measureMemStore(ctx context.Context, b *benchmark) error {
 	binary := filepath.Join(b.bin, "memstore.test")
 	if err := b.goTool(ctx, "test", "-c", "-o", binary, "./backends/memstore"); err != nil {
 		return err
@@ -28,7 +28,7 @@ func (b *benchmark) measureMemStore(ctx context.Context) error {
 	command := exec.CommandContext(ctx, binary, arguments...)
 	var output bytes.Buffer
 	command.Dir, command.Stdout, command.Stderr = filepath.Join(b.root, "backends", "memstore"), &output, os.Stderr
-	if err := startOn(b.serverCore, command); err != nil {
+	if err := (place{cores: []int{b.serverCore}}).start(command); err != nil {
 		return err
 	}
 	if err := command.Wait(); err != nil {

@@ -14,12 +14,6 @@ import (
 // pace is the time between two calls: 1,000 a second.
 const pace = time.Millisecond
 
-// caller makes one call after another on one connection and checks each answer.
-type caller interface {
-	call() error
-	close() error
-}
-
 // pacedRun is what calls at a steady pace have taken, in milliseconds.
 type pacedRun struct {
 	p50, p99, longest float64
@@ -27,59 +21,58 @@ type pacedRun struct {
 	lateP50, lateP99, lateLongest float64
 }
 
+// pacer makes calls of one kind at a steady pace.
+type pacer struct {
+	// name is what the report calls it.
+	name     string
+	server   *server
+	exchange *exchange
+	dial     func(address string, x *exchange) (caller, error)
+}
+
 // measurePaced measures the time of a call on servers that are far from busy, over gRPC and over Connect on HTTP/1.1.
-func (b *benchmark) measurePaced(ctx context.Context) error {
-	servers, err := b.startAll(ctx, gateway, connectGo, grpcGo)
+func measurePaced(ctx context.Context, b *benchmark) error {
+	const name = "paced"
+	names, err := b.available(ctx, name, []string{gateway, connectGo, grpcGo, tonic})
+	if err != nil {
+		return err
+	}
+	x := get(100)
+	servers, err := b.startAll(ctx, setting{}, []*exchange{x}, names...)
 	defer func() { stopAll(servers) }()
 	if err != nil {
 		return err
 	}
-	type subject struct {
-		server *server
-		name   string
-		dial   func(address string) (caller, error)
-		runs   []pacedRun
-	}
-	var subjects []*subject
+	var pacers []pacer
 	for _, s := range servers {
-		subjects = append(subjects, &subject{server: s, name: s.name + ", gRPC", dial: dialGRPC})
+		if s.name != connectGo {
+			pacers = append(pacers, pacer{s.name + ", gRPC", s, x, dialGRPC})
+		}
+		if s.speaksConnect() {
+			pacers = append(pacers, pacer{s.name + ", Connect", s, x, dialConnect})
+		}
 	}
-	for _, s := range servers[:2] {
-		subjects = append(subjects, &subject{server: s, name: s.name + ", Connect", dial: dialConnect})
-	}
+	runs := make([][]pacedRun, len(pacers))
 	for round := range b.rounds {
-		for i := range subjects {
-			s := subjects[(i+round)%len(subjects)]
-			run, err := b.callPaced(ctx, s.server.address, s.dial)
+		for i := range pacers {
+			i = (i + round) % len(pacers)
+			run, err := pacers[i].run(ctx, b.loadCore, b.duration)
 			if err != nil {
-				return fmt.Errorf("%s: %w\n%s", s.name, err, s.server.log.String())
+				return err
 			}
-			s.runs = append(s.runs, run)
-			progress("paced: round %d/%d: %-19s P50 %.3f ms, P99 %.3f ms, maximum %.3f ms", round+1, b.rounds, s.name, run.p50, run.p99, run.longest)
+			runs[i] = append(runs[i], run)
+			progress("%s: round %d/%d: %-19s P50 %.3f ms, P99 %.3f ms, maximum %.3f ms", name, round+1, b.rounds, pacers[i].name, run.p50, run.p99, run.longest)
 		}
 	}
-	b.report.command("paced", fmt.Sprintf("one connection of a blocking socket, one call each %s for %s, sent by a thread of core %d in nanosleep", pace, b.duration, b.loadCore))
-	for _, s := range subjects {
-		column := func(of func(pacedRun) float64) []float64 {
-			values := make([]float64, len(s.runs))
-			for round, run := range s.runs {
-				values[round] = of(run)
-			}
-			return values
+	b.report.command(name, pacedCommand(b.loadCore, b.duration))
+	for i, p := range pacers {
+		var atP50, atP99 *bar
+		if p.server.name == gateway {
+			atP50, atP99 = atMost(0.2), atMost(2)
 		}
-		p50 := figure{Case: "paced", Name: s.name + ": P50", Unit: milliseconds, Samples: column(func(r pacedRun) float64 { return r.p50 })}
-		p99 := figure{Case: "paced", Name: s.name + ": P99", Unit: milliseconds, Samples: column(func(r pacedRun) float64 { return r.p99 })}
-		if s.server.name == gateway {
-			p50.Bar, p99.Bar = atMost(0.3), atMost(2)
-		}
-		longest := figure{Case: "paced", Name: s.name + ": maximum", Unit: milliseconds, Samples: column(func(r pacedRun) float64 { return r.longest })}
-		longest.Note = fmt.Sprintf("generator late by P50 %.3f ms, P99 %.3f ms, maximum %.3f ms",
-			median(column(func(r pacedRun) float64 { return r.lateP50 })),
-			median(column(func(r pacedRun) float64 { return r.lateP99 })),
-			median(column(func(r pacedRun) float64 { return r.lateLongest })))
-		b.report.add(p50)
-		b.report.add(p99)
-		b.report.add(longest)
+		b.report.add(figure{Case: name, Name: p.name + ": P50", Unit: milliseconds, Samples: column(runs[i], pacedRun.atP50), Bar: atP50})
+		b.report.add(figure{Case: name, Name: p.name + ": P99", Unit: milliseconds, Samples: column(runs[i], pacedRun.atP99), Bar: atP99})
+		b.report.add(figure{Case: name, Name: p.name + ": maximum", Unit: milliseconds, Samples: column(runs[i], pacedRun.atMost), Note: lateness(runs[i])})
 	}
 	for _, s := range servers {
 		if err := s.checkCounted(ctx); err != nil {
@@ -89,8 +82,25 @@ func (b *benchmark) measurePaced(ctx context.Context) error {
 	return nil
 }
 
-// callPaced makes calls at a steady pace on a thread of its own, pinned to the load's core.
-func (b *benchmark) callPaced(ctx context.Context, address string, dial func(string) (caller, error)) (pacedRun, error) {
+func (r pacedRun) atP50() float64  { return r.p50 }
+func (r pacedRun) atP99() float64  { return r.p99 }
+func (r pacedRun) atMost() float64 { return r.longest }
+
+// pacedCommand describes the generator.
+func pacedCommand(core int, duration time.Duration) string {
+	return fmt.Sprintf("one connection of a blocking socket, one call each %s for %s, sent by a thread of core %d in nanosleep", pace, duration, core)
+}
+
+// lateness is how far the generator is to be believed.
+func lateness(runs []pacedRun) string {
+	return fmt.Sprintf("generator late by P50 %.3f ms, P99 %.3f ms, maximum %.3f ms",
+		median(column(runs, func(r pacedRun) float64 { return r.lateP50 })),
+		median(column(runs, func(r pacedRun) float64 { return r.lateP99 })),
+		median(column(runs, func(r pacedRun) float64 { return r.lateLongest })))
+}
+
+// run makes the calls on a thread of its own, pinned to a core.
+func (p pacer) run(ctx context.Context, core int, duration time.Duration) (pacedRun, error) {
 	type outcome struct {
 		run pacedRun
 		err error
@@ -98,22 +108,25 @@ func (b *benchmark) callPaced(ctx context.Context, address string, dial func(str
 	done := make(chan outcome)
 	go func() {
 		runtime.LockOSThread() // and never unlocked: the thread ends with its affinity and its timer slack
-		run, err := b.pacedThread(ctx, address, dial)
+		run, err := p.thread(ctx, core, duration)
 		done <- outcome{run, err}
 	}()
 	o := <-done
-	return o.run, o.err
+	if o.err != nil {
+		return o.run, fmt.Errorf("%s: %w\n%s", p.name, o.err, p.server.log.String())
+	}
+	return o.run, nil
 }
 
-func (b *benchmark) pacedThread(ctx context.Context, address string, dial func(string) (caller, error)) (pacedRun, error) {
-	if err := pin(b.loadCore); err != nil {
+func (p pacer) thread(ctx context.Context, core int, duration time.Duration) (pacedRun, error) {
+	if err := pin(core); err != nil {
 		return pacedRun{}, err
 	}
 	// The kernel may wake a thread 50 us late by default, to save power.
 	if err := unix.Prctl(unix.PR_SET_TIMERSLACK, 1, 0, 0, 0); err != nil {
 		return pacedRun{}, fmt.Errorf("cannot set the timer slack: %w", err)
 	}
-	c, err := dial(address)
+	c, err := p.dial(p.server.address, p.exchange)
 	if err != nil {
 		return pacedRun{}, err
 	}
@@ -125,7 +138,7 @@ func (b *benchmark) pacedThread(ctx context.Context, address string, dial func(s
 	}
 	runtime.GC()
 	defer debug.SetGCPercent(debug.SetGCPercent(-1))
-	count := int(b.duration / pace)
+	count := int(duration / pace)
 	took, late := make([]float64, 0, count), make([]float64, 0, count)
 	first := time.Now().Add(pace)
 	for i := range count {

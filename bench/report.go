@@ -21,6 +21,7 @@ const (
 	milliseconds = "ms"
 	nanoseconds  = "ns"
 	megabytes    = "MB"
+	kibibytes    = "KiB"
 	ratio        = "x"
 	allocations  = "allocs"
 )
@@ -121,9 +122,17 @@ func markdown(r *report) ([]byte, error) {
 	if len(r.Loads) > 0 {
 		fmt.Fprintf(&b, ", with these loads:\n\n```\n%s\n```", strings.Join(r.Loads, "\n"))
 	}
-	fmt.Fprint(&b, "\n\n| case | figure | median | min to max | bar | | note |\n|---|---|---|---|---|---|---|\n")
+	b.WriteString("\n\nWhat has a bar:\n\n| case | figure | median | min to max | bar | | note |\n|---|---|---|---|---|---|---|\n")
 	for _, f := range r.Figures {
-		fmt.Fprintf(&b, "| %s |\n", strings.Join(f.cells(), " | "))
+		if f.Bar != nil {
+			fmt.Fprintf(&b, "| %s |\n", strings.Join(f.cells(), " | "))
+		}
+	}
+	b.WriteString("\nWhat it was made of:\n\n| case | figure | median | min to max | note |\n|---|---|---|---|---|\n")
+	for _, f := range r.Figures {
+		if f.Bar == nil {
+			fmt.Fprintf(&b, "| %s |\n", strings.Join(slices.Delete(f.cells(), 4, 6), " | "))
+		}
 	}
 	b.WriteString(resultsEnd)
 	return b.Bytes(), nil

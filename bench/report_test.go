@@ -56,7 +56,8 @@ func TestReplaceResultsKeepsTheRestAndCanBeRepeated(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "README.md")
 	require.NoError(t, os.WriteFile(path, []byte("before\n"+resultsBegin+"old\n"+resultsEnd+"after\n"), 0o600))
 	r := newReport([]string{"bench"}, 1)
-	r.add(figure{Case: "grpc", Name: "calls", Unit: perSecond, Samples: []float64{1000}})
+	r.add(figure{Case: "grpc", Name: "calls", Unit: perSecond, Samples: []float64{1000}, Note: "a note"})
+	r.add(figure{Case: "grpc", Name: "ratio", Unit: ratio, Samples: []float64{1.5}, Bar: atLeast(2)})
 	require.NoError(t, replaceResults(path, r))
 	once, err := os.ReadFile(path)
 	require.NoError(t, err)
@@ -64,7 +65,7 @@ func TestReplaceResultsKeepsTheRestAndCanBeRepeated(t *testing.T) {
 	twice, err := os.ReadFile(path)
 	require.NoError(t, err)
 	require.Equal(t, string(once), string(twice))
-	require.Regexp(t, `(?s)^before\n<!-- results: begin.*\| grpc \| calls \| 1000/s \|.*<!-- results: end -->\nafter\n$`, string(once))
+	require.Regexp(t, `(?s)^before\n<!-- results: begin.*\| grpc \| ratio \| 1.50 \|  \| >= 2.00 \| MISSED \|  \|\n.*\| grpc \| calls \| 1000/s \|  \| a note \|\n<!-- results: end -->\nafter\n$`, string(once))
 	require.NotContains(t, string(once), "old")
 }
 

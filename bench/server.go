@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
@@ -10,14 +11,11 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"strconv"
 	"strings"
 	"sync"
 	"syscall"
 	"time"
-
-	"golang.org/x/sys/unix"
 )
 
 // The servers, by the names that the report gives them.
@@ -25,15 +23,15 @@ const (
 	gateway   = "gateway"
 	connectGo = "connect-go"
 	grpcGo    = "grpc-go"
+	tonic     = "tonic"
 )
-
-// clockTick is the unit of the times in /proc/PID/stat: Linux reports them in hundredths of a second on every architecture that Go runs on.
-const clockTick = 10 * time.Millisecond
 
 // server is a server process under measurement.
 type server struct {
 	name    string
 	address string
+	// tls is how a client trusts the server; nil when it serves in clear.
+	tls *tls.Config
 	// admin is the address of the gateway's admin port; empty for a bare server.
 	admin   string
 	command *exec.Cmd
@@ -43,27 +41,47 @@ type server struct {
 	ready time.Duration
 }
 
-// start starts a server on the server's core and waits until it is ready.
-func (b *benchmark) start(ctx context.Context, name string) (*server, error) {
+// setting is how servers are started.
+type setting struct {
+	secure bool
+	// free lets them run on every core instead of on the servers' one.
+	free bool
+	// arguments are those of bare servers, from an exchange.
+	arguments []string
+}
+
+// start starts a server and waits until it is ready.
+func (b *benchmark) start(ctx context.Context, name string, how setting) (*server, error) {
 	address, err := freeAddress(ctx)
 	if err != nil {
 		return nil, err
 	}
 	s := &server{name: name, address: address, log: new(bytes.Buffer), exited: make(chan struct{})}
+	arguments := []string{"--listen", s.address}
+	if how.secure {
+		s.tls = b.certificate.trust
+		arguments = append(arguments, "--tls-cert", b.certificate.cert, "--tls-key", b.certificate.key)
+	}
 	switch name {
 	case gateway:
 		if s.admin, err = freeAddress(ctx); err != nil {
 			return nil, err
 		}
-		s.command = exec.CommandContext(ctx, b.gateway, "serve", "--listen", s.address, "--admin", s.admin)
+		s.command = exec.CommandContext(ctx, b.gateway, append([]string{"serve", "--admin", s.admin}, arguments...)...)
 	case connectGo:
-		s.command = exec.CommandContext(ctx, filepath.Join(b.bin, "connectgo"), "--listen", s.address)
+		s.command = exec.CommandContext(ctx, filepath.Join(b.bin, "connectgo"), arguments...)
 	case grpcGo:
-		s.command = exec.CommandContext(ctx, filepath.Join(b.bin, "grpcgo"), "--listen", s.address)
+		s.command = exec.CommandContext(ctx, filepath.Join(b.bin, "grpcgo"), append(arguments, how.arguments...)...)
+	case tonic:
+		s.command = exec.CommandContext(ctx, b.tonicBinary(), arguments...)
 	}
 	s.command.Dir, s.command.Stdout, s.command.Stderr = b.bin, s.log, s.log
+	at := place{cores: []int{b.serverCore}}
+	if how.free {
+		at.cores = b.cores
+	}
 	began := time.Now()
-	if err := startOn(b.serverCore, s.command); err != nil {
+	if err := at.start(s.command); err != nil {
 		return nil, fmt.Errorf("%s: %w", name, err)
 	}
 	go func() {
@@ -78,17 +96,23 @@ func (b *benchmark) start(ctx context.Context, name string) (*server, error) {
 	return s, nil
 }
 
-// startAll starts servers; call stopAll also after an error.
-func (b *benchmark) startAll(ctx context.Context, names ...string) ([]*server, error) {
+// startAll starts servers that answer some exchanges, and checks that they do; call stopAll also after an error.
+func (b *benchmark) startAll(ctx context.Context, how setting, exchanges []*exchange, names ...string) ([]*server, error) {
+	for _, x := range exchanges {
+		how.arguments = append(how.arguments, x.arguments...)
+		if err := x.write(b.bin); err != nil {
+			return nil, err
+		}
+	}
 	var servers []*server
 	for _, name := range names {
-		s, err := b.start(ctx, name)
+		s, err := b.start(ctx, name, how)
 		if err != nil {
 			return servers, err
 		}
 		servers = append(servers, s)
-		if err := s.prepare(ctx); err != nil {
-			return servers, err
+		if err := s.prepare(ctx, exchanges...); err != nil {
+			return servers, fmt.Errorf("%w\n%s", err, s.log.String())
 		}
 	}
 	return servers, nil
@@ -100,29 +124,14 @@ func stopAll(servers []*server) {
 	}
 }
 
-// startOn starts a process that may run on one core only. A child inherits the affinity of the thread that made it.
-func startOn(core int, command *exec.Cmd) error {
-	result := make(chan error)
-	go func() {
-		runtime.LockOSThread() // and never unlocked: the thread ends with its affinity
-		if err := pin(core); err != nil {
-			result <- err
-			return
-		}
-		result <- command.Start()
-	}()
-	return <-result
+func (s *server) scheme() string {
+	if s.tls != nil {
+		return "https"
+	}
+	return "http"
 }
 
-// pin pins the calling thread to a core.
-func pin(core int) error {
-	var set unix.CPUSet
-	set.Set(core)
-	if err := unix.SchedSetaffinity(0, &set); err != nil {
-		return fmt.Errorf("cannot pin to core %d: %w", core, err)
-	}
-	return nil
-}
+func (s *server) speaksConnect() bool { return s.name == gateway || s.name == connectGo }
 
 // awaitReady polls twice a millisecond: coarser would show in the figure.
 func (s *server) awaitReady(ctx context.Context) error {
@@ -146,7 +155,7 @@ func (s *server) isReady(ctx context.Context) bool {
 		if err != nil {
 			return false
 		}
-		if _, err := fetch(request); err != nil {
+		if _, err := fetch(http.DefaultClient, request); err != nil {
 			return false
 		}
 	}
@@ -196,32 +205,6 @@ func (s *server) rss() (float64, error) {
 		}
 	}
 	return 0, fmt.Errorf("/proc/%d/status has no VmRSS", s.command.Process.Pid)
-}
-
-// coreBusy returns the time that a core has spent on processes and on other machines (steal), but not on interrupts.
-func coreBusy(core int) (time.Duration, error) {
-	data, err := os.ReadFile("/proc/stat")
-	if err != nil {
-		return 0, err
-	}
-	for line := range strings.Lines(string(data)) {
-		if fields := strings.Fields(line); len(fields) > 8 && fields[0] == "cpu"+strconv.Itoa(core) {
-			return ticks(fields[1], fields[2], fields[3], fields[8]) // user, nice, system, steal
-		}
-	}
-	return 0, fmt.Errorf("/proc/stat has no cpu%d; choose --server-core", core)
-}
-
-func ticks(fields ...string) (time.Duration, error) {
-	sum := 0
-	for _, field := range fields {
-		n, err := strconv.Atoi(field)
-		if err != nil {
-			return 0, err
-		}
-		sum += n
-	}
-	return time.Duration(sum) * clockTick, nil
 }
 
 // taken are the ports that were handed out: the kernel may offer one again before its server listens.

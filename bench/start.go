@@ -5,14 +5,14 @@ import (
 	"time"
 )
 
-// settle is how long a gateway that is ready is left alone before its memory is read.
+// settle is how long a server is left alone before its memory is read.
 const settle = time.Second
 
 // measureStart starts the gateway afresh in every round: how long until it is ready, and what it holds when nobody has called it.
-func (b *benchmark) measureStart(ctx context.Context) error {
+func measureStart(ctx context.Context, b *benchmark) error {
 	var ready, idle []float64
 	for round := range b.rounds {
-		s, err := b.start(ctx, gateway)
+		s, err := b.start(ctx, gateway, setting{})
 		if err != nil {
 			return err
 		}

@@ -26,6 +26,15 @@ func (t *clientTLS) add(command *cobra.Command) {
 
 // options returns what the flags ask of a client: nothing without them, and then the address says whether TLS is spoken.
 func (t *clientTLS) options() ([]client.Option, error) {
+	config, err := t.config()
+	if config == nil || err != nil {
+		return nil, err
+	}
+	return []client.Option{client.WithTLS(config)}, nil
+}
+
+// config returns what the flags say of TLS; nil without them.
+func (t *clientTLS) config() (*tls.Config, error) {
 	switch {
 	case t.cert != "" && t.key == "":
 		return nil, usagef("--tls-cert needs --tls-key, the file with its private key")
@@ -50,5 +59,5 @@ func (t *clientTLS) options() ([]client.Option, error) {
 		}
 		config.Certificates = []tls.Certificate{pair}
 	}
-	return []client.Option{client.WithTLS(config)}, nil
+	return config, nil
 }

@@ -60,6 +60,7 @@ exits with 128 and the signal's number.`,
 		SilenceErrors: true, // run reports them
 		SilenceUsage:  true,
 	},
+		c.benchCommand(),
 		c.callCommand(),
 		c.registryCommand(),
 		c.serveCommand(),

@@ -4,6 +4,7 @@
 package grpcserver
 
 import (
+	"bytes"
 	"net/http"
 	"strings"
 	"time"
@@ -96,7 +97,13 @@ func refuseTimeout(s *h2.Stream) {
 
 // refuse ends a call that has no method to serve it.
 func refuse(s *h2.Stream, err error) {
-	_ = s.Respond(appendTrailers(responseHeader(contentType), err, nil), nil, nil) // a peer that is gone does not read it
+	encoding := encodingOf(s.Header.Get("content-type"))
+	if encoding == nil {
+		refuseType(s)
+		return
+	}
+	// Clients hold the answer to the content type of the question.
+	_ = s.Respond(appendTrailers(bytes.Clone(encoding.header), err, nil), nil, nil) // a peer that is gone does not read it
 }
 
 // responseHeader is the header block of a response.
@@ -158,5 +165,5 @@ func acceptEncoding() string { return strings.Join(compress.Names(), ",") }
 // tooLarge is the fault of a message beyond the limit.
 func tooLarge(m *rpc.Method, size int) error {
 	return fault.New(fault.ResourceExhausted, "the message has at least %d bytes; %s takes at most %d: split it, or store the payload elsewhere and send a reference",
-		size, m.Procedure, m.MessageLimit()).WithReason("MESSAGE_TOO_LARGE")
+		size, m.Procedure, m.MessageLimit())
 }

@@ -281,5 +281,5 @@ type ConnectionError struct{ err error }
 // Error returns the reason.
 func (e *ConnectionError) Error() string { return "h2: the connection ended: " + e.err.Error() }
 
-// Unwrap returns the reason, and context.Canceled: the peer is gone.
-func (e *ConnectionError) Unwrap() []error { return []error{e.err, context.Canceled} }
+// Unwrap returns context.Canceled: the peer is gone. It does not return the reason, which is mostly io.EOF, and would be taken for the end of the request.
+func (e *ConnectionError) Unwrap() error { return context.Canceled }

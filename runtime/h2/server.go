@@ -43,6 +43,7 @@ type Server struct {
 	workers  workers
 	counters counters
 	date     atomic.Pointer[string] // for responses of an http.Handler, renewed by the sweep
+	clock    atomic.Pointer[time.Time]
 
 	mu       sync.Mutex
 	conns    map[*conn]struct{}
@@ -63,7 +64,7 @@ func NewServer(handler Handler, options Options) *Server {
 		conns: map[*conn]struct{}{}, stop: make(chan struct{}),
 	}
 	s.memory.limit = s.limits.MemoryBytes
-	s.renewDate(time.Now())
+	s.tick(time.Now())
 	return s
 }
 
@@ -163,7 +164,7 @@ func (s *Server) sweep() {
 		case <-s.stop:
 			return
 		case now := <-ticker.C:
-			s.renewDate(now)
+			s.tick(now)
 			s.workers.trim()
 			for _, c := range s.snapshot() {
 				c.sweep(now)
@@ -172,7 +173,11 @@ func (s *Server) sweep() {
 	}
 }
 
-func (s *Server) renewDate(now time.Time) {
+// now is the time, give or take a sweep: good enough for timeouts of minutes, and free.
+func (s *Server) now() time.Time { return *s.clock.Load() }
+
+func (s *Server) tick(now time.Time) {
+	s.clock.Store(&now)
 	date := now.UTC().Format("Mon, 02 Jan 2006 15:04:05 GMT")
 	s.date.Store(&date)
 }

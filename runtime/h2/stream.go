@@ -41,13 +41,16 @@ type Stream struct {
 	// pending is what is to be sent, in the memory of who waits for it; lastBlock is the block that ends the stream after it.
 	pending, lastBlock []byte
 	sending, endAfter  bool
-	torn               bool // some of what was pending was sent and the rest never will be
-	headerSent         bool
-	sendEnded          bool
-	stalledSince       time.Time
-	queued             bool
-	next               *Stream
-	sent               chan struct{}
+	// backlog is what is to be sent before it, of a handler that does not wait; from backlogAt on.
+	backlog      *buffer
+	backlogAt    int
+	torn         bool // some of what was pending was sent and the rest never will be
+	headerSent   bool
+	sendEnded    bool
+	stalledSince time.Time
+	queued       bool
+	next         *Stream
+	sent         chan struct{}
 
 	// begun tells that the handler was given the stream, running that it has not returned; gone that the connection has forgotten the stream.
 	begun, running, gone bool
@@ -312,6 +315,7 @@ func (c *conn) closeStream(s *Stream, byUs bool) {
 	c.recent.add(s.id, byUs)
 	s.unqueue()
 	s.wakeReader()
+	s.freeBacklog()
 	if s.body != nil && (!s.running || s.whole == 0) { // a handler may still read a body that it was given whole: served frees it
 		s.freeBody()
 	}

@@ -58,7 +58,7 @@ func (p *workers) park(w *worker) bool {
 // trim lets go of half of the workers that were not needed since the last time.
 func (p *workers) trim() {
 	p.mu.Lock()
-	n := (p.least + 1) / 2
+	n := min((p.least+1)/2, len(p.parked)) // none are when the pool was closed meanwhile
 	idle := append([]*worker(nil), p.parked[:n]...)
 	p.parked = append(p.parked[:0], p.parked[n:]...)
 	p.least = len(p.parked)

@@ -3,13 +3,16 @@ package h2
 import (
 	"errors"
 	"runtime"
-	"time"
 
 	"github.com/prismgate/prism/runtime/h2/frame"
 )
 
-// quantum is how much a stream that waits may send before it is the next one's turn.
-const quantum = frame.DefaultMaxSize
+const (
+	// quantum is how much a stream that waits may send before it is the next one's turn.
+	quantum = 4 << 10
+	// mostBacklog is how much of a response a stream keeps that cannot be sent yet, before its handler has to wait.
+	mostBacklog = 8 << 10
+)
 
 var (
 	errTorn       = errors.New("h2: a message was sent in part")
@@ -86,17 +89,60 @@ func (s *Stream) send(header, data, trailers []byte, end bool) error {
 		c.flushAfter(end)
 		return nil
 	}
-	s.pending, s.lastBlock, s.sending, s.endAfter = data, trailers, true, end
-	// A short message need not wait for the long ones.
-	small := len(data) <= quantum
+	// Streams that wait come first, but for a short response that is whole: it is over at once.
 	room := c.out == nil || len(c.out.b) < highWater
-	if len(data) == 0 || room && (small || c.ready.empty()) {
+	if s.backlog == nil && (len(data) == 0 || room && (c.ready.empty() || end && len(data) <= quantum)) {
+		s.offer(data, trailers, end)
 		if s.advance(highWater, true) {
 			c.flushAfter(end)
 			return nil
 		}
+		data = s.pending
 	}
+	if !end && s.keep(data) {
+		c.flushSoon()
+		return nil
+	}
+	s.offer(data, trailers, end)
 	return s.await(end)
+}
+
+// offer makes something pending; it needs the lock.
+func (s *Stream) offer(data, trailers []byte, end bool) {
+	s.pending, s.lastBlock, s.sending, s.endAfter = data, trailers, true, end
+}
+
+// keep copies a short piece of a response that waits, so that its handler need not: a connection whose window is used up by many streams would else wake each of
+// them for each message. It needs the lock.
+func (s *Stream) keep(data []byte) bool {
+	held := 0
+	if s.backlog != nil {
+		held = len(s.backlog.b) - s.backlogAt
+	}
+	if held+len(data) > mostBacklog {
+		return false
+	}
+	before := s.backlog.size()
+	if s.backlog != nil && s.backlogAt > 0 {
+		s.backlog.b = append(s.backlog.b[:0], s.backlog.b[s.backlogAt:]...)
+		s.backlogAt = 0
+	}
+	s.backlog = s.backlog.grown(len(data))
+	s.backlog.b = append(s.backlog.b, data...)
+	s.conn.memory.hold(s.backlog.size() - before)
+	if !s.sending {
+		s.stalledSince = s.conn.server.now()
+	}
+	s.pending, s.sending, s.torn = nil, true, false
+	s.enqueue()
+	return true
+}
+
+// freeBacklog needs the lock.
+func (s *Stream) freeBacklog() {
+	s.conn.memory.release(s.backlog.size())
+	s.backlog.put()
+	s.backlog, s.backlogAt = nil, 0
 }
 
 // await lets the flusher send what is pending, and unlocks.
@@ -107,7 +153,7 @@ func (s *Stream) await(end bool) error {
 	if s.sent == nil {
 		s.sent = make(chan struct{}, 1)
 	}
-	s.stalledSince = time.Now()
+	s.stalledSince = c.server.now()
 	s.enqueue()
 	c.flushSoonLocked()
 	var late error
@@ -124,14 +170,16 @@ func (s *Stream) await(end bool) error {
 	err := s.err
 	if s.sending {
 		// Given up. When some of it was sent, what follows could not be told from the rest: the next call finds the stream torn.
-		s.unqueue()
+		if s.pending, s.lastBlock, s.endAfter = nil, nil, false; s.backlog == nil {
+			s.unqueue()
+			s.sending = false
+		}
 		if err == nil {
 			err = late
 		}
 	} else {
 		err = nil
 	}
-	s.pending, s.lastBlock, s.sending, s.stalledSince = nil, nil, false, time.Time{}
 	if end && err == nil && s.running {
 		s.running = false
 		c.zombies-- // the flusher has closed the stream while its handler ran
@@ -159,27 +207,38 @@ func (s *Stream) sendable(header []byte) error {
 	return nil
 }
 
-// advance puts as much of what is pending into the connection's buffer as windows and the limit allow, and tells whether that was all. It needs the lock.
+// advance puts as much of what is to be sent into the connection's buffer as windows and the limit allow, and tells whether that was all. It needs the lock.
 func (s *Stream) advance(limit int, byHandler bool) bool {
 	c := s.conn
-	for len(s.pending) > 0 {
-		n := min(int64(len(s.pending)), frame.DefaultMaxSize, s.sendWindow, c.sendWindow, int64(limit))
+	for {
+		next := s.pending
+		if s.backlog != nil {
+			next = s.backlog.b[s.backlogAt:]
+		}
+		if len(next) == 0 {
+			break
+		}
+		n := int(min(int64(len(next)), frame.DefaultMaxSize, s.sendWindow, c.sendWindow, int64(limit)))
 		if n <= 0 {
 			return false
 		}
 		var flags frame.Flags
-		if s.endAfter && s.lastBlock == nil && int(n) == len(s.pending) {
+		if s.backlog == nil && s.endAfter && s.lastBlock == nil && n == len(next) {
 			flags = frame.EndStream
 		}
-		c.reserve(frame.HeaderSize + int(n))
-		c.out.b = frame.AppendData(c.out.b, s.id, flags, s.pending[:n])
+		c.reserve(frame.HeaderSize + n)
+		c.out.b = frame.AppendData(c.out.b, s.id, flags, next[:n])
 		c.watch.sent++
 		c.earn(2)
-		s.pending = s.pending[n:]
-		s.torn = len(s.pending) > 0
-		s.sendWindow -= n
-		c.sendWindow -= n
-		limit -= int(n)
+		s.sendWindow -= int64(n)
+		c.sendWindow -= int64(n)
+		limit -= n
+		if s.backlog == nil {
+			s.pending = next[n:]
+			s.torn = len(s.pending) > 0
+		} else if s.backlogAt += n; s.backlogAt == len(s.backlog.b) {
+			s.freeBacklog()
+		}
 		if flags != 0 {
 			s.ended(byHandler)
 			return true
@@ -217,11 +276,14 @@ func (s *Stream) enqueue() {
 	if s.queued || !s.sending {
 		return
 	}
-	if len(s.pending) > 0 && s.sendWindow <= 0 {
+	if s.hasData() && s.sendWindow <= 0 {
 		return // WINDOW_UPDATE enqueues it
 	}
 	s.conn.ready.push(s)
 }
+
+// hasData tells that there is more to send than an end.
+func (s *Stream) hasData() bool { return s.backlog != nil || len(s.pending) > 0 }
 
 func (s *Stream) unqueue() {
 	if s.queued {
@@ -344,15 +406,20 @@ func (c *conn) flush() {
 func (c *conn) pump() {
 	for !c.ready.empty() && (c.out == nil || len(c.out.b) < highWater) {
 		s := c.ready.head
-		if len(s.pending) > 0 && c.sendWindow <= 0 {
+		if s.hasData() && c.sendWindow <= 0 {
 			return
 		}
 		c.ready.remove(s)
-		if s.advance(quantum, false) {
-			signal(s.sent)
-		} else {
-			s.enqueue()
+		share := quantum
+		if c.ready.empty() {
+			share = highWater // nobody else waits
 		}
+		if s.advance(share, false) {
+			signal(s.sent)
+			continue
+		}
+		s.stalledSince = c.server.now()
+		s.enqueue()
 	}
 }
 

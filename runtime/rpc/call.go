@@ -84,6 +84,10 @@ func CallFrom(ctx context.Context) *Call {
 	return &Call{Header: noHeader{}, Response: noResponse{}}
 }
 
+// AfterFunc runs f on a goroutine of its own when the parent ends, unless the function that it returns is called before. Package context looks for it: a context that
+// is made from this one, as drivers make for each query, would cost a goroutine without it.
+func (c *CallContext) AfterFunc(f func()) (stop func() bool) { return context.AfterFunc(c.Context, f) }
+
 type noHeader struct{}
 
 func (noHeader) Get(string) string              { return "" }
