@@ -99,6 +99,10 @@ differential: ## send the same calls, good and bad, to our own front and to the 
 soak: ## wear both fronts out with peers that misbehave, SOAKTIME each: goroutines, descriptors and memory come back; FRONT=own or FRONT=standard
 	SOAK=$(or $(SOAKTIME),60s) FRONT=$(FRONT) go test -count=1 -v -timeout 60m ./internal/soak
 
+.PHONY: h2load
+h2load: ## compare what `prism bench` counts with what h2load counts (needs h2load)
+	go test -tags h2load -run TestH2loadAgrees -v ./internal/load
+
 .PHONY: bench
 bench: build ## measure against bare servers and print the ratios (needs h2load)
 	go run ./bench

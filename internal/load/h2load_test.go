@@ -1,3 +1,5 @@
+//go:build h2load
+
 package load
 
 import (
@@ -11,6 +13,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 )
+
+// It needs a program that is not Go's: `make h2load` runs it.
 
 // TestH2loadAgrees has h2load and this package make the same calls on the same server: what each says of them, and what the server has counted, must be the same.
 // How fast either was decides nothing.

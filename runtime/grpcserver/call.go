@@ -148,12 +148,12 @@ func (c *call) next() (flags byte, data []byte, err error) {
 		return 0, nil, fault.New(fault.Unimplemented, "the call takes one request, and none was sent")
 	}
 	if len(c.body) < prefixSize {
-		return 0, nil, errTruncated(nil)
+		return 0, nil, errTruncated()
 	}
 	size := int(binary.BigEndian.Uint32(c.body[1:]))
 	switch rest := c.body[prefixSize:]; {
 	case len(rest) < size:
-		return 0, nil, errTruncated(nil)
+		return 0, nil, errTruncated()
 	case len(rest) > size:
 		return 0, nil, errManyRequests()
 	default:
@@ -161,8 +161,9 @@ func (c *call) next() (flags byte, data []byte, err error) {
 	}
 }
 
-func errTruncated(cause error) error {
-	return fault.Wrap(cause, fault.InvalidArgument, "", "the request ended before its message was complete")
+// errTruncated is not io.EOF, not even by its cause: a handler would take that for the end of the requests.
+func errTruncated() error {
+	return fault.Wrap(io.ErrUnexpectedEOF, fault.InvalidArgument, "", "the request ended before its message was complete")
 }
 
 // readNext reads a message off the stream, into memory that grows as the message comes: what its prefix says is no reason to allocate.
@@ -170,7 +171,7 @@ func (c *call) readNext() (flags byte, data []byte, err error) {
 	b := c.take()
 	if err := c.read(b, prefixSize); err != nil {
 		if errors.Is(err, io.ErrUnexpectedEOF) {
-			return 0, nil, errTruncated(err)
+			return 0, nil, errTruncated()
 		}
 		return 0, nil, receiveError(err)
 	}
@@ -182,7 +183,7 @@ func (c *call) readNext() (flags byte, data []byte, err error) {
 	b.b = b.b[:0]
 	if err := c.read(b, int(size)); err != nil {
 		if errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.EOF) {
-			return 0, nil, errTruncated(err)
+			return 0, nil, errTruncated()
 		}
 		return 0, nil, receiveError(err)
 	}

@@ -131,6 +131,8 @@ func script(ctx context.Context, do string) error {
 	switch do {
 	case "fail":
 		return fault.New(fault.NotFound, "no such thing: 100 %% of \u20ac\n")
+	case "detail":
+		return fault.New(fault.ResourceExhausted, "full").WithReason("QUOTA", "limit", "10")
 	case "plain":
 		return errors.New("secret of the implementation")
 	case "wait":

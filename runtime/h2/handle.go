@@ -312,6 +312,11 @@ func (c *conn) receive(h frame.Header, data []byte) (begin *Stream, err error) {
 	}
 	s.accept(data)
 	s.recvEnded = end
+	if s.sendEnded {
+		c.credit()
+		s.afterResponse(len(data))
+		return nil, nil
+	}
 	c.credit()
 	s.credit()
 	if s.whole > 0 && !s.begun {

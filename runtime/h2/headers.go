@@ -128,9 +128,9 @@ func (c *conn) onTrailers(s *Stream, flags frame.Flags, block []byte, selfDepend
 	}
 	c.mu.Lock()
 	switch {
-	case s.gone:
-		defer c.mu.Unlock()
-		return c.spend()
+	case s.gone: // it was answered meanwhile
+		c.mu.Unlock()
+		return c.onLateBlock(s.id)
 	case s.recvEnded:
 		defer c.mu.Unlock()
 		return c.reset(s, frame.StreamClosed)
@@ -140,6 +140,9 @@ func (c *conn) onTrailers(s *Stream, flags frame.Flags, block []byte, selfDepend
 		return c.reset(s, frame.ProtocolError)
 	}
 	s.trailers, s.recvEnded = trailers, true
+	if s.sendEnded {
+		c.closeStream(s, false)
+	}
 	begin := s.whole > 0 && s.beginServing()
 	s.wakeReader()
 	c.mu.Unlock()

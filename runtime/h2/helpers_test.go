@@ -1,6 +1,7 @@
 package h2_test
 
 import (
+	"runtime"
 	"time"
 
 	"github.com/prismgate/prism/internal/testpeer"
@@ -33,4 +34,12 @@ func pour(p *testpeer.Peer, id uint32, sent, n int) (poured int) {
 		patience = time.Now().Add(300 * time.Millisecond)
 	}
 	return poured
+}
+
+// heap returns how much memory is in use.
+func heap() int64 {
+	var stats runtime.MemStats
+	runtime.GC()
+	runtime.ReadMemStats(&stats)
+	return int64(stats.HeapAlloc)
 }

@@ -29,11 +29,19 @@ func serveHTTP(s *Stream, handler http.Handler) {
 		s.respondStatus(http.StatusBadRequest)
 		return
 	}
+	s.waitForRequest()
 	w := &responseWriter{stream: s, header: make(http.Header), head: request.Method == http.MethodHead, declared: -1}
 	body := request.Body // the handler may put another in its place
 	defer func() { _ = body.Close() }()
 	handler.ServeHTTP(w, request)
 	w.end()
+}
+
+// waitForRequest lets the peer end its request after the response.
+func (s *Stream) waitForRequest() {
+	s.conn.mu.Lock()
+	defer s.conn.mu.Unlock()
+	s.patient = true
 }
 
 // newRequest makes net/http's request of a stream.

@@ -33,6 +33,8 @@ type paths struct {
 	// ended gets what ended the context of each "/wait".
 	ended chan error
 	http  h2.Plan
+	// panicked counts the panics that were meant.
+	panicked atomic.Int64
 }
 
 func newPaths(handler http.Handler) *paths {
@@ -51,6 +53,11 @@ func (p *paths) Plan(s *h2.Stream) h2.Plan {
 		return h2.Plan{Serve: func(s *h2.Stream) {
 			_ = s.Respond(h2.AppendField(h2.AppendStatus(nil, 200), "x-filler", strings.Repeat("f", 200)), nil, nil)
 		}}
+	case "/header": // nothing but a header, and no end
+		return h2.Plan{Serve: func(s *h2.Stream) {
+			_ = s.SendHeader(h2.AppendField(h2.AppendStatus(nil, 200), "x-filler", strings.Repeat("f", 200)))
+			<-s.Context().Done()
+		}}
 	case "/echo":
 		return h2.Plan{Serve: echo}
 	case "/whole":
@@ -68,11 +75,12 @@ func (p *paths) Plan(s *h2.Stream) h2.Plan {
 		}}
 	case "/large":
 		size, _ := strconv.Atoi(query)
+		size = min(max(size, 0), 2<<20)
 		return h2.Plan{Serve: func(s *h2.Stream) {
 			_ = s.Respond(h2.AppendStatus(nil, 200), make([]byte, size), h2.AppendField(nil, "x-done", "1"))
 		}}
 	case "/panic":
-		return h2.Plan{Serve: func(*h2.Stream) { panic("a defect") }}
+		return h2.Plan{Serve: func(*h2.Stream) { p.panicked.Add(1); panic("a defect") }}
 	case "/abort":
 		return h2.Plan{Serve: func(*h2.Stream) { panic(http.ErrAbortHandler) }}
 	}
@@ -177,6 +185,7 @@ func startWith(t *testing.T, limits h2.Limits, handler http.Handler, secure *tls
 			if err != nil {
 				return
 			}
+			_ = conn.(*net.TCPConn).SetWriteBuffer(16 << 10) // so that a peer that does not read is noticed soon
 			serving.Go(func() {
 				if secure != nil {
 					wrapped := tls.Server(conn, secure)

@@ -42,8 +42,11 @@ type Stream struct {
 	pending, lastBlock []byte
 	sending, endAfter  bool
 	// backlog is what is to be sent before it, of a handler that does not wait; from backlogAt on.
-	backlog      *buffer
-	backlogAt    int
+	backlog   *buffer
+	backlogAt int
+	// patient tells that the peer may end its request after the response; dropped is how much of that has come.
+	patient      bool
+	dropped      int
 	torn         bool // some of what was pending was sent and the rest never will be
 	headerSent   bool
 	sendEnded    bool
@@ -287,9 +290,10 @@ func (s *Stream) served() {
 	switch {
 	case s.running:
 		s.running = false
-		if s.gone {
+		switch {
+		case s.gone:
 			c.zombies--
-		} else {
+		case !s.sendEnded:
 			c.cut(s, frame.InternalError)
 		}
 		c.checkOver()

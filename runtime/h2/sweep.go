@@ -65,6 +65,8 @@ func (c *conn) sweep(now time.Time) {
 			if s.beginServing() {
 				late = append(late, s)
 			}
+		case s.sendEnded && now.Sub(s.stalledSince) > patience:
+			s.stop()
 		case s.sending && !s.stalledSince.IsZero() && now.Sub(s.stalledSince) > limits.StallTimeout:
 			count(CutStall)
 			c.cut(s, frame.Cancel)

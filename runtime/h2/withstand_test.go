@@ -217,7 +217,7 @@ func TestABlockInManyFramesIsServed(t *testing.T) {
 func floods(open, over uint32) map[string][]byte {
 	settings := make([]frame.Setting, 4)
 	for i := range settings {
-		settings[i] = frame.Setting{ID: frame.InitialWindowSize, Value: uint32(i)}
+		settings[i] = frame.Setting{ID: frame.InitialWindowSize, Value: uint32(1003 - i)}
 	}
 	padded := frame.AppendHeader(nil, frame.Header{Length: 10, Type: frame.Data, Flags: frame.Padded, StreamID: open})
 	goAway := frame.AppendGoAway(nil, 0, frame.NoError, "")
@@ -379,58 +379,57 @@ func TestConnectionErrorsOfFrames(t *testing.T) {
 		sent []byte
 		code frame.ErrorCode
 	}{
-		"DATA without a stream":               {raw(frame.Data, 0, 0), frame.ProtocolError},
-		"DATA of no padding":                  {raw(frame.Data, frame.Padded, 1), frame.FrameSizeError},
-		"DATA on an idle stream":              {raw(frame.Data, 0, 99), frame.ProtocolError},
-		"DATA on a server's stream":           {raw(frame.Data, 0, 2, 1), frame.ProtocolError},
-		"HEADERS without a stream":            {raw(frame.Headers, frame.EndHeaders, 0), frame.ProtocolError},
-		"HEADERS on a server's stream":        {raw(frame.Headers, frame.EndHeaders, 4), frame.ProtocolError},
-		"HEADERS shorter than its priority":   {raw(frame.Headers, frame.EndHeaders|frame.HasPriority, 3, 0, 0), frame.FrameSizeError},
-		"HEADERS that do not decode":          {raw(frame.Headers, frame.EndHeaders, 3, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff), frame.CompressionError},
-		"HEADERS that end in a field":         {raw(frame.Headers, frame.EndHeaders, 3, 0x40, 5, 'a'), frame.CompressionError},
-		"HEADERS with an index of nothing":    {raw(frame.Headers, frame.EndHeaders, 3, 0xbe), frame.CompressionError},
-		"CONTINUATION of nothing":             {raw(frame.Continuation, frame.EndHeaders, 3), frame.ProtocolError},
-		"a frame within a block":              {append(raw(frame.Headers, 0, 3, 0x82), raw(frame.Ping, 0, 0, make([]byte, 8)...)...), frame.ProtocolError},
-		"CONTINUATION of another stream":      {append(raw(frame.Headers, 0, 3, 0x82), raw(frame.Continuation, 0, 5)...), frame.ProtocolError},
-		"PRIORITY without a stream":           {raw(frame.Priority, 0, 0, 0, 0, 0, 0, 0), frame.ProtocolError},
-		"RST_STREAM without a stream":         {raw(frame.RSTStream, 0, 0, 0, 0, 0, 0), frame.ProtocolError},
-		"RST_STREAM of an idle stream":        {raw(frame.RSTStream, 0, 99, 0, 0, 0, 0), frame.ProtocolError},
-		"RST_STREAM of a server's stream":     {raw(frame.RSTStream, 0, 0x2, 0, 0, 0, 0), frame.ProtocolError},
-		"RST_STREAM of three bytes":           {raw(frame.RSTStream, 0, 1, 0, 0, 0), frame.FrameSizeError},
-		"SETTINGS on a stream":                {raw(frame.Settings, 0, 1), frame.ProtocolError},
-		"SETTINGS of five bytes":              {raw(frame.Settings, 0, 0, 0, 0, 0, 0, 0), frame.FrameSizeError},
-		"SETTINGS that acknowledge and set":   {raw(frame.Settings, frame.Ack, 0, 0, 1, 0, 0, 0, 0), frame.FrameSizeError},
-		"SETTINGS with push of two":           {frame.AppendSettings(nil, frame.Setting{ID: frame.EnablePush, Value: 2}), frame.ProtocolError},
-		"SETTINGS with a window too large":    {frame.AppendSettings(nil, frame.Setting{ID: frame.InitialWindowSize, Value: 1 << 31}), frame.FlowControlError},
-		"SETTINGS with frames too small":      {frame.AppendSettings(nil, frame.Setting{ID: frame.MaxFrameSize, Value: 16_383}), frame.ProtocolError},
-		"SETTINGS with frames too large":      {frame.AppendSettings(nil, frame.Setting{ID: frame.MaxFrameSize, Value: 1 << 24}), frame.ProtocolError},
-		"PUSH_PROMISE":                        {raw(frame.PushPromise, frame.EndHeaders, 1, 0, 0, 0, 2), frame.ProtocolError},
-		"PING on a stream":                    {raw(frame.Ping, 0, 1, make([]byte, 8)...), frame.ProtocolError},
-		"PING of seven bytes":                 {raw(frame.Ping, 0, 0, make([]byte, 7)...), frame.FrameSizeError},
-		"GOAWAY on a stream":                  {raw(frame.GoAway, 0, 1, make([]byte, 8)...), frame.ProtocolError},
-		"GOAWAY of seven bytes":               {raw(frame.GoAway, 0, 0, make([]byte, 7)...), frame.FrameSizeError},
-		"WINDOW_UPDATE of five bytes":         {raw(frame.WindowUpdate, 0, 0, make([]byte, 5)...), frame.FrameSizeError},
-		"WINDOW_UPDATE by nothing":            {frame.AppendWindowUpdate(nil, 0, 0), frame.ProtocolError},
-		"WINDOW_UPDATE beyond the largest":    {frame.AppendWindowUpdate(nil, 0, frame.MaxWindow), frame.FlowControlError},
-		"WINDOW_UPDATE of an idle stream":     {frame.AppendWindowUpdate(nil, 99, 1), frame.ProtocolError},
-		"WINDOW_UPDATE of a server's stream":  {frame.AppendWindowUpdate(nil, 2, 1), frame.ProtocolError},
-		"a frame of more than 16,384 bytes":   {frame.AppendHeader(nil, frame.Header{Length: 16_385, Type: frame.Data, StreamID: 1}), frame.FrameSizeError},
-		"an unknown frame of more than that":  {frame.AppendHeader(nil, frame.Header{Length: 16_385, Type: 0x77}), frame.FrameSizeError},
-		"HEADERS on a stream that is over":    {raw(frame.Headers, frame.EndHeaders|frame.EndStream, 3, 0x82), frame.StreamClosed},
-		"HEADERS on one that was skipped":     {raw(frame.Headers, frame.EndHeaders|frame.EndStream, 5, 0x82), frame.ProtocolError},
-		"DATA beyond the connection's window": {bytes.Repeat(frame.AppendData(nil, 1, 0, make([]byte, 16_384)), 100), frame.FlowControlError},
+		"DATA without a stream":              {raw(frame.Data, 0, 0), frame.ProtocolError},
+		"DATA of no padding":                 {raw(frame.Data, frame.Padded, 1), frame.FrameSizeError},
+		"DATA on an idle stream":             {raw(frame.Data, 0, 99), frame.ProtocolError},
+		"DATA on a server's stream":          {raw(frame.Data, 0, 2, 1), frame.ProtocolError},
+		"HEADERS without a stream":           {raw(frame.Headers, frame.EndHeaders, 0), frame.ProtocolError},
+		"HEADERS on a server's stream":       {raw(frame.Headers, frame.EndHeaders, 4), frame.ProtocolError},
+		"HEADERS shorter than its priority":  {raw(frame.Headers, frame.EndHeaders|frame.HasPriority, 3, 0, 0), frame.FrameSizeError},
+		"HEADERS that do not decode":         {raw(frame.Headers, frame.EndHeaders, 3, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff), frame.CompressionError},
+		"HEADERS that end in a field":        {raw(frame.Headers, frame.EndHeaders, 3, 0x40, 5, 'a'), frame.CompressionError},
+		"HEADERS with an index of nothing":   {raw(frame.Headers, frame.EndHeaders, 3, 0xff, 0xff, 0x7f), frame.CompressionError},
+		"CONTINUATION of nothing":            {raw(frame.Continuation, frame.EndHeaders, 3), frame.ProtocolError},
+		"a frame within a block":             {append(raw(frame.Headers, 0, 3, 0x82), raw(frame.Ping, 0, 0, make([]byte, 8)...)...), frame.ProtocolError},
+		"CONTINUATION of another stream":     {append(raw(frame.Headers, 0, 3, 0x82), raw(frame.Continuation, 0, 5)...), frame.ProtocolError},
+		"PRIORITY without a stream":          {raw(frame.Priority, 0, 0, 0, 0, 0, 0, 0), frame.ProtocolError},
+		"RST_STREAM without a stream":        {raw(frame.RSTStream, 0, 0, 0, 0, 0, 0), frame.ProtocolError},
+		"RST_STREAM of an idle stream":       {raw(frame.RSTStream, 0, 99, 0, 0, 0, 0), frame.ProtocolError},
+		"RST_STREAM of a server's stream":    {raw(frame.RSTStream, 0, 0x2, 0, 0, 0, 0), frame.ProtocolError},
+		"RST_STREAM of three bytes":          {raw(frame.RSTStream, 0, 1, 0, 0, 0), frame.FrameSizeError},
+		"SETTINGS on a stream":               {raw(frame.Settings, 0, 1), frame.ProtocolError},
+		"SETTINGS of five bytes":             {raw(frame.Settings, 0, 0, 0, 0, 0, 0, 0), frame.FrameSizeError},
+		"SETTINGS that acknowledge and set":  {raw(frame.Settings, frame.Ack, 0, 0, 1, 0, 0, 0, 0), frame.FrameSizeError},
+		"SETTINGS with push of two":          {frame.AppendSettings(nil, frame.Setting{ID: frame.EnablePush, Value: 2}), frame.ProtocolError},
+		"SETTINGS with a window too large":   {frame.AppendSettings(nil, frame.Setting{ID: frame.InitialWindowSize, Value: 1 << 31}), frame.FlowControlError},
+		"SETTINGS with frames too small":     {frame.AppendSettings(nil, frame.Setting{ID: frame.MaxFrameSize, Value: 16_383}), frame.ProtocolError},
+		"SETTINGS with frames too large":     {frame.AppendSettings(nil, frame.Setting{ID: frame.MaxFrameSize, Value: 1 << 24}), frame.ProtocolError},
+		"PUSH_PROMISE":                       {raw(frame.PushPromise, frame.EndHeaders, 1, 0, 0, 0, 2), frame.ProtocolError},
+		"PING on a stream":                   {raw(frame.Ping, 0, 1, make([]byte, 8)...), frame.ProtocolError},
+		"PING of seven bytes":                {raw(frame.Ping, 0, 0, make([]byte, 7)...), frame.FrameSizeError},
+		"GOAWAY on a stream":                 {raw(frame.GoAway, 0, 1, make([]byte, 8)...), frame.ProtocolError},
+		"GOAWAY of seven bytes":              {raw(frame.GoAway, 0, 0, make([]byte, 7)...), frame.FrameSizeError},
+		"WINDOW_UPDATE of five bytes":        {raw(frame.WindowUpdate, 0, 0, make([]byte, 5)...), frame.FrameSizeError},
+		"WINDOW_UPDATE by nothing":           {frame.AppendWindowUpdate(nil, 0, 0), frame.ProtocolError},
+		"WINDOW_UPDATE beyond the largest":   {frame.AppendWindowUpdate(nil, 0, frame.MaxWindow), frame.FlowControlError},
+		"WINDOW_UPDATE of an idle stream":    {frame.AppendWindowUpdate(nil, 99, 1), frame.ProtocolError},
+		"WINDOW_UPDATE of a server's stream": {frame.AppendWindowUpdate(nil, 2, 1), frame.ProtocolError},
+		"a frame of more than 16,384 bytes":  {frame.AppendHeader(nil, frame.Header{Length: 16_385, Type: frame.Data, StreamID: 1}), frame.FrameSizeError},
+		"an unknown frame of more than that": {frame.AppendHeader(nil, frame.Header{Length: 16_385, Type: 0x77}), frame.FrameSizeError},
+		"HEADERS on a stream that is over":   {raw(frame.Headers, frame.EndHeaders|frame.EndStream, 3, 0x82), frame.StreamClosed},
+		"HEADERS on one that was skipped":    {raw(frame.Headers, frame.EndHeaders|frame.EndStream, 5, 0x82), frame.ProtocolError},
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
 			before := f.refused(h2.EndedProtocol)
-			p := f.connect()
+			p := testpeer.Connect(t, f.address, testpeer.Options{})
 			p.Headers(1, 0, post("/wait")...)
 			if name == "HEADERS on a stream that is over" || name == "HEADERS on one that was skipped" {
 				call(t, p, 3)
 				call(t, p, 7)
 				p.Send(c.sent)
 			} else {
-				p.Headers(1+0, frame.EndStream, "x-trailer", "1")
+				p.Headers(1, frame.EndStream, "x-trailer", "1")
 				p.Send(c.sent)
 			}
 			goAway := p.ExpectGoAway(c.code)
@@ -438,7 +437,7 @@ func TestConnectionErrorsOfFrames(t *testing.T) {
 			require.NotEmpty(t, goAway.Debug())
 			_ = p.ExpectClosed()
 			require.Equal(t, before+1, f.refused(h2.EndedProtocol))
-			require.ErrorContains(t, <-f.ended, "canceled")
+			f.eventually(func() bool { return f.running.Load() == 0 }, "the handler ends")
 		})
 	}
 }
@@ -460,7 +459,7 @@ func TestIdentifiersOfStreams(t *testing.T) {
 		"zero":       {[]uint32{0}, frame.ProtocolError},
 	} {
 		t.Run(name, func(t *testing.T) {
-			p := f.connect()
+			p := testpeer.Connect(t, f.address, testpeer.Options{})
 			for i, id := range c.ids {
 				block(p, id)
 				if i < len(c.ids)-1 {
@@ -471,7 +470,7 @@ func TestIdentifiersOfStreams(t *testing.T) {
 		})
 	}
 	t.Run("skipped", func(t *testing.T) {
-		p := f.connect()
+		p := testpeer.Connect(t, f.address, testpeer.Options{})
 		for _, id := range []uint32{1, 9, 1001} {
 			call(t, p, id)
 		}

@@ -3,6 +3,7 @@ package h2
 import (
 	"errors"
 	"runtime"
+	"time"
 
 	"github.com/prismgate/prism/runtime/h2/frame"
 )
@@ -12,6 +13,10 @@ const (
 	quantum = 4 << 10
 	// mostBacklog is how much of a response a stream keeps that cannot be sent yet, before its handler has to wait.
 	mostBacklog = 8 << 10
+	// mostDropped and patience bound what is still taken of a request that was answered before it was complete. Clients as common as curl take RST_STREAM for a failure of
+	// the call, though the response came before it.
+	mostDropped = 64 << 10
+	patience    = time.Second
 )
 
 var (
@@ -182,8 +187,10 @@ func (s *Stream) await(end bool) error {
 	}
 	if end && err == nil && s.running {
 		s.running = false
-		c.zombies-- // the flusher has closed the stream while its handler ran
-		c.checkOver()
+		if s.gone {
+			c.zombies-- // the flusher has closed the stream while its handler ran
+			c.checkOver()
+		}
 	}
 	c.flushSoon()
 	return err
@@ -264,11 +271,33 @@ func (s *Stream) ended(byHandler bool) {
 	if byHandler {
 		s.running = false
 	}
-	if !s.recvEnded {
-		s.conn.appendReset(s.id, frame.NoError)
-		s.conn.control -= resetSize // it is the end of a response, and not an answer to nothing
+	switch {
+	case s.recvEnded:
+		s.conn.closeStream(s, false)
+	case s.patient:
+		s.stalledSince = s.conn.server.now()
+		s.freeBody()
+	default:
+		s.stop()
 	}
-	s.conn.closeStream(s, !s.recvEnded)
+}
+
+// stop tells the peer that the rest of the request is of no interest. It needs the lock.
+func (s *Stream) stop() {
+	s.conn.appendReset(s.id, frame.NoError)
+	s.conn.control -= resetSize // it is the end of a response, and not an answer to nothing
+	s.conn.closeStream(s, true)
+}
+
+// afterResponse drops n bytes of a request that was answered before it was complete. It needs the lock.
+func (s *Stream) afterResponse(n int) {
+	s.dropped += n
+	switch {
+	case s.recvEnded:
+		s.conn.closeStream(s, false)
+	case s.dropped > mostDropped:
+		s.stop()
+	}
 }
 
 // enqueue lets the flusher send what is pending, if the stream's window allows; it needs the lock.

@@ -110,9 +110,12 @@ func peek(c net.Conn, limit int) (first []byte, http2 bool, err error) {
 			buffer = append(make([]byte, 0, min(4*cap(buffer), limit)), buffer...)
 		}
 		n, err := c.Read(buffer[len(buffer):cap(buffer)])
+		if n == 0 && err != nil {
+			return nil, false, err
+		}
 		buffer = buffer[:len(buffer)+n]
 		preface := min(len(buffer), len(frame.Preface))
-		if n > 0 && string(buffer[:preface]) == frame.Preface[:preface] {
+		if string(buffer[:preface]) == frame.Preface[:preface] {
 			if preface == len(frame.Preface) {
 				return buffer, true, nil
 			}

@@ -1,0 +1,167 @@
+package h2_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/prismgate/prism/runtime/h2"
+	"github.com/prismgate/prism/runtime/h2/frame"
+)
+
+func TestMemoryPressureWithholdsWindowsAndRefusesStreams(t *testing.T) {
+	t.Parallel()
+	const limit = 1 << 20
+	f := start(t, h2.Limits{MemoryBytes: limit})
+	p := f.connect()
+	p.Headers(1, 0, post("/stubborn")...)
+	p.Headers(3, 0, post("/stubborn")...)
+	sent := pour(p, 1, 0, 1<<20)
+	sent += pour(p, 3, sent, 1<<20)
+	require.Less(t, sent, 2<<20, "windows are withheld")
+	require.Zero(t, window(p, sent))
+	require.Less(t, f.server.Stats().Memory, int64(2*limit+limit/2))
+
+	other := f.connect()
+	other.Headers(1, frame.EndStream, fields("GET", "/quick")...)
+	other.ExpectReset(1, frame.RefusedStream)
+	require.Positive(t, f.refused(h2.RefusedMemory))
+	other.Alive() // reading goes on
+	p.Alive()
+
+	p.Data(3, 0, []byte("x"))
+	p.ExpectGoAway(frame.FlowControlError) // the window was a promise
+	f.eventually(func() bool { return f.server.Stats().Memory == 0 }, "what ended is given back")
+	call(t, other, 3)
+	close(f.release)
+}
+
+// TestMemoryPressurePasses is each way in which memory can be free again; uploads must then go on.
+func TestMemoryPressurePasses(t *testing.T) {
+	t.Parallel()
+	for name, free := range map[string]func(f *fixture, reset func()){
+		"reset": func(_ *fixture, reset func()) { reset() },
+		"response": func(f *fixture, _ func()) {
+			close(f.release)
+		},
+		"reset, then the handler": func(f *fixture, reset func()) {
+			reset()
+			time.Sleep(20 * time.Millisecond)
+			close(f.release)
+		},
+	} {
+		for _, path := range []string{"/stubborn", "/stubborn-whole", "/whole"} {
+			if name == "reset" && path == "/stubborn-whole" {
+				continue // its handlers have the bodies
+			}
+			t.Run(name+" "+path, func(t *testing.T) {
+				t.Parallel()
+				f := start(t, h2.Limits{MemoryBytes: 128 << 10, BodyTimeout: 500 * time.Millisecond})
+				p := f.connect()
+				ids, sent := []uint32{1, 3, 5, 7, 9, 11}, 0
+				for _, id := range ids {
+					p.Headers(id, 0, post(path)...)
+				}
+				for _, id := range ids {
+					n := pour(p, id, sent, 60_000)
+					sent += n
+					if path == "/stubborn-whole" && n == 60_000 {
+						p.Data(id, frame.EndStream, nil)
+					}
+					if n < 60_000 {
+						break
+					}
+				}
+				require.Zero(t, window(p, sent), "the window is shut")
+				free(f, func() {
+					for _, id := range ids {
+						p.Reset(id, frame.Cancel)
+					}
+				})
+				f.eventually(func() bool { return window(p, sent) > 40_000 }, "the window opens again")
+				id := ids[len(ids)-1] + 2
+				f.eventually(func() bool { return f.server.Stats().Memory == 0 }, "nothing is held")
+				p.Headers(id, 0, post("/echo")...)
+				const much = 300_000
+				require.Equal(t, much, pour(p, id, sent, much))
+				p.Data(id, frame.EndStream, nil)
+				require.Len(t, p.Response(id).Data, much)
+				if name == "reset" {
+					close(f.release)
+				}
+			})
+		}
+	}
+}
+
+// A handler that was given a body whole holds it until it returns, reset or not.
+func TestMemoryOfARequestThatWasResetCountsUntilItsHandlerReturns(t *testing.T) {
+	t.Parallel()
+	f := start(t, h2.Limits{})
+	p := f.connect()
+	sent := 0
+	for id := uint32(1); id < 41; id += 2 {
+		p.Headers(id, 0, post("/stubborn-whole")...)
+		sent += pour(p, id, sent, wholeLimit)
+		p.Data(id, frame.EndStream, nil)
+	}
+	f.eventually(func() bool { return f.running.Load() == 20 }, "they run")
+	held := f.server.Stats().Memory
+	require.Greater(t, held, int64(20*wholeLimit-wholeLimit))
+	for id := uint32(1); id < 41; id += 2 {
+		p.Reset(id, frame.Cancel)
+	}
+	p.Alive()
+	require.GreaterOrEqual(t, f.server.Stats().Memory, held)
+	close(f.release)
+	f.eventually(func() bool { return f.server.Stats().Memory < held-19*wholeLimit }, "it is given back")
+}
+
+// What counts is what a body costs, which may be ten times what it is.
+func TestMemoryIsCountedAsItIsTaken(t *testing.T) {
+	t.Parallel()
+	f := start(t, h2.Limits{})
+	p := f.connect()
+	for id := uint32(1); id < 401; id += 2 {
+		p.Headers(id, 0, post("/stubborn")...)
+		p.Data(id, 0, make([]byte, 4097)) // the next class of buffers
+	}
+	f.eventually(func() bool { return f.running.Load() == 200 }, "they run")
+	require.Greater(t, f.server.Stats().Memory, int64(200*40<<10-1<<20))
+	close(f.release)
+	f.eventually(func() bool { return f.server.Stats().Memory < 5<<20 }, "it is given back")
+}
+
+func TestABodyThatDoesNotComeIsCut(t *testing.T) {
+	t.Parallel()
+	f := start(t, h2.Limits{BodyTimeout: 50 * time.Millisecond})
+	f.neighbour()
+	p := f.connect()
+	for id := uint32(1); id < 401; id += 2 {
+		p.Headers(id, 0, post("/whole")...)
+		p.Data(id, 0, []byte("x"))
+	}
+	for id := uint32(1); id < 401; id += 2 {
+		answers(t, p, id, "200", "late")
+	}
+	require.Equal(t, int64(200), f.refused(h2.CutBody))
+	p.Data(1, 0, []byte("more"))
+	call(t, p, 401)
+}
+
+// A connection that is on its way out has its bodies cut by nobody.
+func TestAConnectionThatEndsServesNothingMore(t *testing.T) {
+	t.Parallel()
+	f := start(t, h2.Limits{BodyTimeout: time.Millisecond})
+	p := f.connect()
+	time.Sleep(510 * time.Millisecond) // past a sweep, so that the next one falls into the time that the connection lingers
+	p.Headers(1, 0, post("/stubborn-whole")...)
+	p.Frame(frame.Ping, 0, 1, make([]byte, 8))
+	p.ExpectGoAway(frame.ProtocolError)
+	p.Conn()
+	time.Sleep(1100 * time.Millisecond)
+	require.Zero(t, f.refused(h2.CutBody))
+	require.Zero(t, f.begun.Load())
+	close(f.release)
+}
