@@ -70,9 +70,13 @@ conformance: ## run the connectrpc conformance suite on our own front: 5534 pass
 conformance-standard: ## the same on net/http and connect-go
 	go run ./internal/interop/conformance -front=standard
 
-# Strangers' suites and clients run on both fronts; FRONT=own or FRONT=standard chooses one. internal/interop/install.sh installs what they need besides Go.
+# Strangers' suites and clients run on both fronts; FRONT=own or FRONT=standard chooses one.
 STRANGERS := .build/interop/bin
 FRONT     ?=
+
+.PHONY: strangers
+strangers: ## install what strangers' suites and clients need besides Go (Debian)
+	internal/interop/install.sh
 
 .PHONY: h2spec
 h2spec: build ## run h2spec, strict, in clear and with TLS: 146 passed on our own front, net/http's list of failures on standard

@@ -299,7 +299,7 @@ func TestARequestThatEndsWithinAMessageIsNoEnd(t *testing.T) {
 	p := f.connect(t)
 	body := message(t, []byte("abc"))
 	id := uint32(1)
-	for n := range len(body) {
+	for n := range body {
 		for _, method := range []string{"ClientStream", "Bidi"} {
 			r := one(t, p, id, testpeer.GRPC("/"+service+"/"+method), append(message(t, []byte("whole")), body[:n]...))
 			code, text := r.GRPC(t)

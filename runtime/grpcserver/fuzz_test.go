@@ -138,7 +138,7 @@ func checkAnswer(t *testing.T, conn net.Conn, method string) {
 		if code, err := strconv.Atoi(got["grpc-status"]); err != nil || code < 0 || code > 16 {
 			t.Fatalf("no status of gRPC: %v", got)
 		}
-	} else if got[":status"] != "415" && got[":status"] != "418" {
+	} else if got[":status"] != "415" && got[":status"] != "418" && got[":status"] != "400" {
 		t.Fatalf("the answer is %v", got)
 	}
 }

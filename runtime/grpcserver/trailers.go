@@ -90,11 +90,20 @@ func (f *fields) set(name, value string) {
 
 func (f *fields) add(name, value string) { *f = append(*f, field{strings.ToLower(name), value}) }
 
+// ofConnection tells whether a field belongs to a connection of HTTP/1: clients take a response with one for malformed (RFC 9113, section 8.2.2).
+func ofConnection(name string) bool {
+	switch name {
+	case "connection", "proxy-connection", "keep-alive", "upgrade", "transfer-encoding":
+		return true
+	}
+	return false
+}
+
 // appendTo appends the fields, but for those that are not a handler's to set: a client would take them for the protocol's.
 func (f fields) appendTo(block []byte) []byte {
 	for _, one := range f {
 		switch {
-		case one.name == "content-type", one.name == "te", strings.HasPrefix(one.name, ":"), strings.HasPrefix(one.name, "grpc-") && one.name != "grpc-accept-encoding":
+		case one.name == "content-type", one.name == "te", ofConnection(one.name), strings.HasPrefix(one.name, ":"), strings.HasPrefix(one.name, "grpc-") && one.name != "grpc-accept-encoding":
 		case !h2.ValidField(one.name, one.value):
 		default:
 			block = h2.AppendField(block, one.name, one.value)

@@ -56,7 +56,7 @@ func decodeBlock(t *testing.T, block []byte) map[string][]string {
 
 func TestHandlersCannotSetTheProtocolsFields(t *testing.T) {
 	var f fields
-	for _, name := range []string{"grpc-status", "Grpc-Message", "grpc-status-details-bin", "grpc-encoding", ":status", "content-type", "te", "x bad", "x-\u00fc", ""} {
+	for _, name := range []string{"grpc-status", "Grpc-Message", "grpc-status-details-bin", "grpc-encoding", ":status", "content-type", "te", "connection", "Keep-Alive", "proxy-connection", "upgrade", "transfer-encoding", "x bad", "x-\u00fc", ""} {
 		f.add(name, "0")
 	}
 	f.add("X-Line", "a\r\ngrpc-status: 0")

@@ -181,12 +181,12 @@ func readFrames(conn net.Conn) error {
 	decoder := hpack.NewDecoder(4096, nil)
 	ended := map[uint32]bool{}
 	for {
-		if _, err := io.ReadFull(conn, header[:]); err != nil {
+		if n, _ := io.ReadFull(conn, header[:]); n < len(header) {
 			return nil // between frames, or within one that was cut off by the end
 		}
 		h := frame.ParseHeader(header[:])
 		payload := make([]byte, h.Length)
-		if _, err := io.ReadFull(conn, payload); err != nil {
+		if n, _ := io.ReadFull(conn, payload); n < len(payload) {
 			return nil
 		}
 		got := testpeer.Frame{Header: h, Payload: payload}

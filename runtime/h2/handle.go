@@ -158,6 +158,7 @@ func (c *conn) set(s frame.Setting) error {
 			}
 			stream.widen(delta)
 		}
+	default: // nothing here depends on the others
 	}
 	return nil
 }
@@ -328,6 +329,15 @@ func (c *conn) receive(h frame.Header, data []byte) (begin *Stream, err error) {
 	}
 	s.wakeReader()
 	return nil, nil
+}
+
+// release gives back n bytes of what is held. A window that was withheld for them is opened: a peer that may send nothing gives no other occasion. It needs the lock.
+func (c *conn) release(n int) {
+	short := c.memory.short
+	c.memory.release(n)
+	if short {
+		c.credit()
+	}
 }
 
 // credit opens the connection's window again when half of it was used. Data that is held beyond what there is memory for is not replaced.

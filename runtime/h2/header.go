@@ -2,6 +2,7 @@ package h2
 
 import (
 	"iter"
+	"net/http"
 	"strconv"
 	"strings"
 
@@ -166,7 +167,7 @@ func (h *Header) check() string {
 	if h.malformed != "" {
 		return h.malformed
 	}
-	if h.Method == "CONNECT" {
+	if h.Method == http.MethodConnect {
 		if h.seen&(sawScheme|sawPath) != 0 || h.seen&sawAuthority == 0 {
 			return "CONNECT with a scheme or a path, or without an authority"
 		}
@@ -176,7 +177,7 @@ func (h *Header) check() string {
 	if h.seen&needed != needed || !validMethod(h.Method) {
 		return "without method, scheme or path"
 	}
-	if !strings.HasPrefix(h.Path, "/") && (h.Path != "*" || h.Method != "OPTIONS") {
+	if !strings.HasPrefix(h.Path, "/") && (h.Path != "*" || h.Method != http.MethodOptions) {
 		return "a path that does not begin with /"
 	}
 	switch hosts := h.Values("host"); {

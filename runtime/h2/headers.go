@@ -2,6 +2,7 @@ package h2
 
 import (
 	"errors"
+	"net/http"
 	"time"
 
 	"golang.org/x/net/http2/hpack"
@@ -176,7 +177,7 @@ func (c *conn) open(s *Stream, end bool) error {
 		c.appendReset(s.id, frame.RefusedStream)
 		return c.spend()
 	}
-	malformed := s.Header.oversized == false && (s.Header.check() != "" || end && s.Header.length > 0)
+	malformed := !s.Header.oversized && (s.Header.check() != "" || end && s.Header.length > 0)
 	if malformed {
 		c.server.counters.count(RefusedMalformed)
 		defer c.mu.Unlock()
@@ -203,7 +204,7 @@ func (c *conn) plan(s *Stream, end bool) {
 	case s.Header.oversized:
 		c.server.counters.count(RefusedHeader)
 		plan.Serve = serveOversized
-	case s.Header.Method == "CONNECT":
+	case s.Header.Method == http.MethodConnect:
 		plan.Serve = serveConnect
 	default:
 		plan = c.server.handler.Plan(s)

@@ -68,6 +68,10 @@ func newRequest(s *Stream) (*http.Request, error) {
 			cookies++
 		case "host":
 			continue
+		case "expect":
+			if h.expectPending {
+				continue // it is met here, as by net/http
+			}
 		}
 		key := canonical(name)
 		values := request.Header[key]

@@ -119,19 +119,28 @@ func TestHandlersSeeAndSayWhatTheyDoWithNetHTTP(t *testing.T) {
 		"one long write": {func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write(make([]byte, 1<<20)) }, nil},
 		"flushes":        {func(w http.ResponseWriter, _ *http.Request) { flushes(w) }, nil},
 		"a flush alone":  {func(w http.ResponseWriter, _ *http.Request) { w.(http.Flusher).Flush() }, nil},
-		"a status":       {func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(418) }, nil},
-		"a status twice": {func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(418); w.WriteHeader(200) }, nil},
-		"a status late":  {func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "x"); w.WriteHeader(418) }, nil},
-		"a header late":  {func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(200); w.Header().Set("X-Late", "1") }, nil},
-		"204":            {func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(204); writeForbidden(w) }, nil},
+		"a status":       {func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusTeapot) }, nil},
+		"a status twice": {func(w http.ResponseWriter, _ *http.Request) {
+			w.WriteHeader(http.StatusTeapot)
+			w.WriteHeader(http.StatusOK)
+		}, nil},
+		"a status late": {func(w http.ResponseWriter, _ *http.Request) {
+			_, _ = io.WriteString(w, "x")
+			w.WriteHeader(http.StatusTeapot)
+		}, nil},
+		"a header late": {func(w http.ResponseWriter, _ *http.Request) {
+			w.WriteHeader(http.StatusOK)
+			w.Header().Set("X-Late", "1")
+		}, nil},
+		"204": {func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusNoContent); writeForbidden(w) }, nil},
 		"304": {func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Etag", `"a"`)
-			w.WriteHeader(304)
+			w.WriteHeader(http.StatusNotModified)
 			writeForbidden(w)
 		}, nil},
 		"304 and a length": {func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Length", "5")
-			w.WriteHeader(304)
+			w.WriteHeader(http.StatusNotModified)
 		}, nil},
 		"a length": {func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Length", "5")
@@ -194,8 +203,8 @@ func TestHandlersSeeAndSayWhatTheyDoWithNetHTTP(t *testing.T) {
 		}, nil},
 		"an early hint": {func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Link", "</a>")
-			w.WriteHeader(103)
-			w.WriteHeader(102)
+			w.WriteHeader(http.StatusEarlyHints)
+			w.WriteHeader(http.StatusProcessing)
 			w.Header().Set("Link", "</b>")
 			_, _ = io.WriteString(w, "body")
 		}, nil},
@@ -206,6 +215,13 @@ func TestHandlersSeeAndSayWhatTheyDoWithNetHTTP(t *testing.T) {
 			n, err := r.Body.Read(make([]byte, 1))
 			_, _ = fmt.Fprint(w, n, errors.Is(err, http.ErrBodyReadAfterClose))
 		}, post("body")},
+		"a body that is asked for": {func(w http.ResponseWriter, r *http.Request) {
+			_, _ = fmt.Fprint(w, r.Header["Expect"])
+			_, _ = io.Copy(w, r.Body)
+		}, func(r *http.Request) {
+			post("body")(r)
+			r.Header.Set("Expect", "100-continue")
+		}},
 		"no body at all": {func(w http.ResponseWriter, r *http.Request) {
 			n, err := r.Body.Read(make([]byte, 1))
 			_, _ = fmt.Fprint(w, n, err)

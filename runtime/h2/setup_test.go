@@ -3,6 +3,7 @@ package h2_test
 import (
 	"context"
 	"crypto/tls"
+	"errors"
 	"io"
 	"log/slog"
 	"net"
@@ -64,6 +65,14 @@ func (p *paths) Plan(s *h2.Stream) h2.Plan {
 		return h2.Plan{Serve: whole, Whole: wholeLimit}
 	case "/stubborn-whole":
 		return h2.Plan{Serve: p.stubborn, Whole: wholeLimit}
+	case "/keeper": // it holds its body, and says at last what is in it
+		return h2.Plan{Whole: wholeLimit, Serve: func(s *h2.Stream) {
+			p.enter()
+			defer p.running.Add(-1)
+			body := s.Body()
+			<-p.release
+			respond(s, string(body))
+		}}
 	case "/stubborn":
 		return h2.Plan{Serve: p.stubborn}
 	case "/wait":
@@ -116,7 +125,7 @@ func echo(s *h2.Stream) {
 		if n > 0 && s.SendData(buffer[:n]) != nil {
 			return
 		}
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			break
 		}
 		if err != nil {

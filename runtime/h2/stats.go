@@ -74,8 +74,8 @@ type Stats struct {
 }
 
 type counters struct {
-	connections, streams, opened atomic.Int64
-	refused                      [refusals]atomic.Int64
+	connections, opened atomic.Int64
+	refused             [refusals]atomic.Int64
 }
 
 func (c *counters) count(r Refusal) { c.refused[r].Add(1) }

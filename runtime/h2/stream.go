@@ -219,7 +219,7 @@ func (s *Stream) consume(n int) {
 
 // freeBody gives back the memory of the body; it needs the lock.
 func (s *Stream) freeBody() {
-	s.conn.memory.release(s.body.size())
+	s.conn.release(s.body.size())
 	s.body.put()
 	s.body, s.read = nil, 0
 }

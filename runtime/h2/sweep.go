@@ -131,6 +131,6 @@ func (c *conn) refill() {
 	}
 	if c.memory.short && !c.server.memory.scarce() {
 		c.memory.short = false
-		c.credit()
 	}
+	c.credit()
 }

@@ -34,6 +34,7 @@ package h2_test
 import (
 	"bytes"
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -430,6 +431,9 @@ func TestConnectionErrorsOfFrames(t *testing.T) {
 				p.Send(c.sent)
 			} else {
 				p.Headers(1, frame.EndStream, "x-trailer", "1")
+				if strings.HasSuffix(name, "a server's stream") {
+					call(t, p, 7) // an identifier that is lower is no stream that was open either
+				}
 				p.Send(c.sent)
 			}
 			goAway := p.ExpectGoAway(c.code)
@@ -500,6 +504,26 @@ func TestAConnectionErrorArrivesThoughInputIsUnread(t *testing.T) {
 		b = append(b, bytes.Repeat([]byte(fmt.Sprint("x", i)), 20_000)...) // and what nobody reads
 		p.Send(b)
 		p.ExpectConnectionError(frame.ProtocolError)
+	}
+}
+
+// The end of a call must not cut the time short in which the peer reads why its connection ends.
+func TestAConnectionErrorArrivesThoughTheLastCallEnds(t *testing.T) {
+	t.Parallel()
+	f := start(t, h2.Limits{})
+	for range 10 {
+		p := f.connect()
+		p.Headers(1, 0, post("/wait")...)
+		p.Send(frame.AppendGoAway(nil, 0, frame.NoError, ""))
+		f.eventually(func() bool { return f.running.Load() == 1 }, "it runs")
+		p.Frame(frame.Ping, 0, 1, make([]byte, 8))
+		for range 20 {
+			p.Send(make([]byte, 1000))
+			time.Sleep(time.Millisecond)
+		}
+		p.ExpectConnectionError(frame.ProtocolError)
+		p.Close()
+		require.Error(t, <-f.ended)
 	}
 }
 

@@ -145,7 +145,7 @@ func (s *Stream) keep(data []byte) bool {
 
 // freeBacklog needs the lock.
 func (s *Stream) freeBacklog() {
-	s.conn.memory.release(s.backlog.size())
+	s.conn.release(s.backlog.size())
 	s.backlog.put()
 	s.backlog, s.backlogAt = nil, 0
 }
@@ -171,7 +171,7 @@ func (s *Stream) await(end bool) error {
 		}
 		c.mu.Lock()
 	}
-	c.memory.release(held)
+	c.release(held)
 	err := s.err
 	if s.sending {
 		// Given up. When some of it was sent, what follows could not be told from the rest: the next call finds the stream torn.
@@ -412,7 +412,7 @@ func (c *conn) flush() {
 		_, err := c.netConn.Write(b.b)
 		b.put()
 		c.mu.Lock()
-		c.memory.release(size)
+		c.release(size)
 		c.watch.writing = false
 		c.writes++
 		if err != nil {

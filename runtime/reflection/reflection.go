@@ -29,6 +29,7 @@ func Handlers(services ...string) []rpc.Handler {
 	options := reflection.ServerOptions{Services: names(append(services, Service, ServiceAlpha))}
 	return []rpc.Handler{
 		bidi[v1.ServerReflectionRequest, v1.ServerReflectionResponse](Service, reflection.NewServerV1(options).ServerReflectionInfo),
+		//nolint:staticcheck // deprecated, and still what many clients ask first
 		bidi[v1alpha.ServerReflectionRequest, v1alpha.ServerReflectionResponse](ServiceAlpha, reflection.NewServer(options).ServerReflectionInfo),
 	}
 }

@@ -50,6 +50,7 @@ func (s Setting) Check() ErrorCode {
 		if s.Value < DefaultMaxSize || s.Value > MaxSize {
 			return ProtocolError
 		}
+	default: // every value of the others is fine
 	}
 	return NoError
 }
