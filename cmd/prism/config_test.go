@@ -114,3 +114,11 @@ func FuzzParseConfig(f *testing.F) {
 		require.NoError(t, configv1.CheckConfig(config))
 	})
 }
+
+func TestTheExampleConfigurationIsRight(t *testing.T) {
+	t.Parallel()
+	config, err := readConfig("../../examples/serve/prism.yaml")
+	require.NoError(t, err)
+	require.Equal(t, []string{"default", "sessions"}, []string{config.GetNamespaces()[0].GetName(), config.GetNamespaces()[1].GetName()})
+	require.EqualValues(t, 16<<10, config.GetServer().GetLimits().GetMaxHeaderBytes())
+}
