@@ -77,8 +77,8 @@ func (c *call) prepare() {
 	case c.stream.Late():
 		c.refusal = fault.New(fault.DeadlineExceeded, "the request did not arrive in time")
 	case len(c.body) >= prefixSize:
-		if size := binary.BigEndian.Uint32(c.body[1:]); int64(size) > int64(c.route.method.MessageLimit()) {
-			c.refusal = tooLarge(c.route.method, int(size))
+		if c.route.tooLarge(c.body) {
+			c.refusal = tooLarge(c.route.method, int(binary.BigEndian.Uint32(c.body[1:])))
 		} else if c.stream.Overflowed() {
 			c.refusal = errManyRequests()
 		}

@@ -5,6 +5,7 @@ package grpcserver
 
 import (
 	"bytes"
+	"encoding/binary"
 	"net/http"
 	"strings"
 	"time"
@@ -42,13 +43,18 @@ func New(routes []rpc.Route, rest http.Handler) *Handler {
 		switch r.Method.Shape {
 		case rpc.ShapeUnary, rpc.ShapeServerStream:
 			// One byte more than there may be tells that there is more.
-			bound.plan = h2.Plan{Serve: bound.run, Whole: prefixSize + r.Method.MessageLimit()}
+			bound.plan = h2.Plan{Serve: bound.run, Whole: prefixSize + r.Method.MessageLimit(), Enough: bound.tooLarge}
 		case rpc.ShapeClientStream, rpc.ShapeBidi:
 			bound.plan = h2.Plan{Serve: bound.run}
 		}
 		h.routes[r.Method.Procedure] = bound
 	}
 	return h
+}
+
+// tooLarge tells that a request will have a message that is too large, by its prefix.
+func (r *route) tooLarge(body []byte) bool {
+	return len(body) >= prefixSize && int64(binary.BigEndian.Uint32(body[1:])) > int64(r.method.MessageLimit())
 }
 
 // Plan serves a request by its route.

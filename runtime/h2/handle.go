@@ -322,7 +322,8 @@ func (c *conn) receive(h frame.Header, data []byte) (begin *Stream, err error) {
 	s.credit()
 	if s.whole > 0 && !s.begun {
 		s.overflowed = s.received > int64(s.whole)
-		if (end || s.overflowed) && s.beginServing() {
+		enough := s.enough != nil && s.body != nil && s.enough(s.body.b)
+		if (end || s.overflowed || enough) && s.beginServing() {
 			return s, nil
 		}
 		return nil, nil

@@ -27,7 +27,7 @@ type Header struct {
 	malformed     string
 	oversized     bool
 	trailer       bool // these are trailers, which have no pseudo-fields
-	expectPending bool
+	expectPending bool // the peer waits for status 100 before it sends the body
 }
 
 // pseudo are the pseudo-fields that were seen.
@@ -156,7 +156,10 @@ func (h *Header) addRegular(name, value string) {
 		}
 		h.length = int64(length)
 	case "expect":
-		h.expectPending = strings.EqualFold(value, "100-continue")
+		if strings.EqualFold(value, "100-continue") {
+			h.expectPending = true
+			return // it is met here, and nothing to the handler
+		}
 	}
 	h.names = append(h.names, name)
 	h.values = append(h.values, value)
@@ -174,7 +177,7 @@ func (h *Header) check() string {
 		return ""
 	}
 	const needed = sawMethod | sawScheme | sawPath
-	if h.seen&needed != needed || !validMethod(h.Method) {
+	if h.seen&needed != needed || h.Scheme == "" || !validMethod(h.Method) {
 		return "without method, scheme or path"
 	}
 	if !strings.HasPrefix(h.Path, "/") && (h.Path != "*" || h.Method != http.MethodOptions) {
@@ -187,6 +190,9 @@ func (h *Header) check() string {
 		h.Authority = hosts[0]
 	case len(hosts) == 1 && !strings.EqualFold(hosts[0], h.Authority):
 		return "a host that is not the authority"
+	}
+	if strings.Contains(h.Authority, "@") {
+		return "an authority with a user"
 	}
 	return ""
 }

@@ -213,8 +213,10 @@ func (c *conn) plan(s *Stream, end bool) {
 	if plan.Whole > 0 && !end {
 		c.mu.Lock()
 		s.whole = plan.Whole
+		s.enough = plan.Enough
 		s.bodyDeadline = time.Now().Add(c.server.limits.BodyTimeout)
 		c.mu.Unlock()
+		s.proceed()
 		return
 	}
 	if end {

@@ -68,10 +68,6 @@ func newRequest(s *Stream) (*http.Request, error) {
 			cookies++
 		case "host":
 			continue
-		case "expect":
-			if h.expectPending {
-				continue // it is met here, as by net/http
-			}
 		}
 		key := canonical(name)
 		values := request.Header[key]
@@ -93,7 +89,7 @@ func newRequest(s *Stream) (*http.Request, error) {
 	if whole {
 		request.ContentLength = max(h.length, 0)
 	} else {
-		request.Body = &requestBody{stream: s, request: request, expect: h.expectPending}
+		request.Body = &requestBody{stream: s, request: request}
 	}
 	return request.WithContext(s.Context()), nil
 }
@@ -120,14 +116,11 @@ func announcedTrailers(announced []string) http.Header {
 type requestBody struct {
 	stream  *Stream
 	request *http.Request
-	expect  bool
 	over    bool // the trailers were given
 
 	// closed is set by Close, and when the handler has returned: what it left running reads no more.
 	closed atomic.Bool
 }
-
-var continueBlock = AppendStatus(nil, http.StatusContinue)
 
 // Read reads the body. The request's trailers are set when it returns io.EOF.
 func (b *requestBody) Read(p []byte) (int, error) {
@@ -136,10 +129,6 @@ func (b *requestBody) Read(p []byte) (int, error) {
 		return 0, http.ErrBodyReadAfterClose
 	case len(p) == 0:
 		return 0, nil
-	}
-	if b.expect {
-		b.expect = false
-		b.stream.sendInterim(continueBlock)
 	}
 	n, err := b.stream.Read(p)
 	if errors.Is(err, io.EOF) {

@@ -24,6 +24,9 @@ type Plan struct {
 	// Whole tells that the request is taken in before Serve is called, if it has at most so many bytes. Serve is also called when the request has more
 	// ([Stream.Overflowed]), or did not arrive in time ([Stream.Late]). 0 calls Serve with the header alone.
 	Whole int
+	// Enough tells whether what has come of such a request is reason to serve it at once: when it can be refused by its beginning. It is called on the goroutine that
+	// reads, for each piece that comes, and must neither block nor keep the body. nil is never.
+	Enough func(body []byte) bool
 }
 
 // Options are what a server needs besides a handler.

@@ -31,6 +31,7 @@ type Stream struct {
 	trailers             *Header
 	recvEnded            bool
 	whole                int
+	enough               func(body []byte) bool
 	bodyDeadline         time.Time
 	overflowed, late     bool
 	readDeadline         time.Time
@@ -124,6 +125,7 @@ func (s *Stream) Trailers() *Header {
 // Read reads the request's body, and returns io.EOF at its end. It returns as soon as there is anything.
 func (s *Stream) Read(p []byte) (int, error) {
 	c := s.conn
+	s.proceed()
 	c.mu.Lock()
 	for {
 		switch {
@@ -159,6 +161,16 @@ func (s *Stream) Read(p []byte) (int, error) {
 		c.mu.Lock()
 	}
 }
+
+// proceed tells a peer that waits for it to send the body.
+func (s *Stream) proceed() {
+	if s.Header.expectPending {
+		s.Header.expectPending = false
+		s.sendInterim(continueBlock)
+	}
+}
+
+var continueBlock = AppendStatus(nil, 100)
 
 // failure returns why the stream failed, or else why its context ended.
 func (s *Stream) failure() error {
