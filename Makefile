@@ -92,8 +92,8 @@ interop: ## run gRPC's own interop client, every case that needs no credentials,
 clients: build ## call a gateway with grpc-go, connect-go, curl, grpcurl, buf, grpcio, connect-es and Chromium; CLIENTS=a,b chooses
 	go build -modfile=tools/go.mod -o $(STRANGERS)/ github.com/bufbuild/buf/cmd/buf github.com/fullstorydev/grpcurl/cmd/grpcurl
 	go run ./internal/interop/clients -front=$(FRONT) -only=$(CLIENTS)
-client-tonic: ## the same with tonic, whose first build takes a minute or more (needs cargo)
-	$(MAKE) clients CLIENTS=tonic
+client-tonic: ## the same with tonic, whose first build takes two minutes (needs cargo, 1.88 or newer)
+	PATH="$$PATH:$$HOME/.cargo/bin" $(MAKE) clients CLIENTS=tonic
 
 .PHONY: differential
 differential: ## send the same calls, good and bad, to our own front and to the standard one, and compare everything; CHECKS x 10 calls are random

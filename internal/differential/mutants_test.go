@@ -2,12 +2,15 @@ package differential
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"io"
 	"net"
 	"net/http"
+	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -24,11 +27,11 @@ import (
 // mutants are servers with one thing wrong, each of which a careless transport could have.
 func mutants() []mutant {
 	return []mutant{
-		{name: "details are dropped", handler: responses(func(_ *http.Request, h http.Header) { drop(h, "Grpc-Status-Details-Bin") })},
-		{name: "a trailer is dropped", handler: responses(func(_ *http.Request, h http.Header) { drop(h, "X-Trail") })},
-		{name: "a header is dropped", handler: responses(func(_ *http.Request, h http.Header) { h.Del("X-A") })},
-		{name: "padding is added to -bin", handler: responses(func(_ *http.Request, h http.Header) { pad(h) })},
-		{name: "messages are not escaped", handler: responses(func(_ *http.Request, h http.Header) { unescape(h) })},
+		{name: "details are dropped", near: `/outcomes/.*details`, handler: responses(func(_ *http.Request, h http.Header) { drop(h, "Grpc-Status-Details-Bin") })},
+		{name: "a trailer is dropped", near: `/outcomes/.*metadata`, handler: responses(func(_ *http.Request, h http.Header) { drop(h, "X-Trail") })},
+		{name: "a header is dropped", near: `/response metadata/echo`, handler: responses(func(_ *http.Request, h http.Header) { h.Del("X-A") })},
+		{name: "padding is added to -bin", near: `/half open/.*detail`, handler: responses(func(_ *http.Request, h http.Header) { pad(h) })},
+		{name: "messages are not escaped", near: `/outcomes/.*words`, handler: responses(func(_ *http.Request, h http.Header) { unescape(h) })},
 		{name: "the content type answers with grpc alone", handler: responses(func(_ *http.Request, h http.Header) {
 			if strings.HasPrefix(h.Get("Content-Type"), "application/grpc+") {
 				h.Set("Content-Type", "application/grpc")
@@ -36,9 +39,9 @@ func mutants() []mutant {
 		})},
 		{name: "415 is 400", handler: answersWith(http.StatusUnsupportedMediaType, http.StatusBadRequest)},
 		{name: "404 is 200", handler: answersWith(http.StatusNotFound, http.StatusOK)},
-		{name: "405 is 404", handler: answersWith(http.StatusMethodNotAllowed, http.StatusNotFound)},
+		{name: "405 is 404", near: `/targets/`, handler: answersWith(http.StatusMethodNotAllowed, http.StatusNotFound)},
 		{name: "answers lose a byte", handler: bodies(func(b []byte) []byte { return b[:max(0, len(b)-1)] })},
-		{name: "answers of 16 KiB lose a byte", handler: bodies(func(b []byte) []byte {
+		{name: "answers of 16 KiB lose a byte", near: `/sizes/answer`, handler: bodies(func(b []byte) []byte {
 			if len(b) >= frame.DefaultMaxSize {
 				return b[:len(b)-1]
 			}
@@ -55,28 +58,28 @@ func mutants() []mutant {
 				r.Header.Set("Content-Type", "application/grpcx")
 			}
 		})},
-		{name: "only the first value counts", handler: requests(func(r *http.Request) { editValues(r, "X-A", func(v []string) []string { return v[:1] }) })},
-		{name: "values are joined", handler: requests(func(r *http.Request) {
+		{name: "only the first value counts", near: `/metadata/several`, handler: requests(func(r *http.Request) { editValues(r, "X-A", func(v []string) []string { return v[:1] }) })},
+		{name: "values are joined", near: `/metadata/several`, handler: requests(func(r *http.Request) {
 			editValues(r, "X-A", func(v []string) []string { return []string{strings.Join(v, ",")} })
 		})},
-		{name: "values are split", handler: requests(func(r *http.Request) {
+		{name: "values are split", near: `/metadata/bin`, handler: requests(func(r *http.Request) {
 			editValues(r, "X-Bin", func(v []string) []string { return strings.Split(strings.Join(v, ","), ",") })
 		})},
-		{name: "empty values are dropped", handler: requests(func(r *http.Request) {
+		{name: "empty values are dropped", near: `/metadata/empty`, handler: requests(func(r *http.Request) {
 			if r.Header.Get("X-A") == "" {
 				r.Header.Del("X-A")
 			}
 		})},
-		{name: "deadlines are ignored", handler: requests(func(r *http.Request) { r.Header.Del("Grpc-Timeout") })},
-		{name: "deadlines of minutes are of milliseconds", handler: requests(func(r *http.Request) {
+		{name: "deadlines are ignored", near: `/deadlines/`, handler: requests(func(r *http.Request) { r.Header.Del("Grpc-Timeout") })},
+		{name: "deadlines of minutes are of milliseconds", near: `/deadlines/`, handler: requests(func(r *http.Request) {
 			editValues(r, "Grpc-Timeout", func(v []string) []string { return []string{strings.ReplaceAll(v[0], "M", "m")} })
 		})},
-		{name: "nine digits are a deadline", handler: requests(func(r *http.Request) {
+		{name: "nine digits are a deadline", near: `/malformed deadlines/`, handler: requests(func(r *http.Request) {
 			if r.Header.Get("Grpc-Timeout") == "123456789S" {
 				r.Header.Set("Grpc-Timeout", "12345678S")
 			}
 		})},
-		{name: "a negative deadline is one", handler: requests(func(r *http.Request) {
+		{name: "a negative deadline is one", near: `/malformed deadlines/`, handler: requests(func(r *http.Request) {
 			editValues(r, "Grpc-Timeout", func(v []string) []string { return []string{strings.TrimPrefix(v[0], "-")} })
 		})},
 		{name: "the end of the call is not told to handlers", middleware: []rpc.Middleware{func(next rpc.ServeFunc) rpc.ServeFunc {
@@ -87,7 +90,7 @@ func mutants() []mutant {
 				return next(c, &c.Call, stream)
 			}
 		}}},
-		{name: "handlers have no deadline", middleware: []rpc.Middleware{func(next rpc.ServeFunc) rpc.ServeFunc {
+		{name: "handlers have no deadline", near: `/deadlines/`, middleware: []rpc.Middleware{func(next rpc.ServeFunc) rpc.ServeFunc {
 			return func(ctx context.Context, call *rpc.Call, stream rpc.Stream) error {
 				return next(noDeadline{ctx}, call, stream)
 			}
@@ -111,7 +114,7 @@ func mutants() []mutant {
 			}
 			return err
 		})},
-		{name: "handlers run twice", middleware: []rpc.Middleware{func(next rpc.ServeFunc) rpc.ServeFunc {
+		{name: "handlers run twice", near: `/types/`, middleware: []rpc.Middleware{func(next rpc.ServeFunc) rpc.ServeFunc {
 			return func(ctx context.Context, call *rpc.Call, stream rpc.Stream) error {
 				if call.Method.Name == "Empty" {
 					_ = next(ctx, call, nowhere{})
@@ -119,7 +122,7 @@ func mutants() []mutant {
 				return next(ctx, call, stream)
 			}
 		}}},
-		{name: "a code is another one", middleware: onReturn(func(err error) error {
+		{name: "a code is another one", near: `/outcomes/`, middleware: onReturn(func(err error) error {
 			var failure *fault.Error
 			if errors.As(err, &failure) && failure.Code == fault.OutOfRange {
 				return &fault.Error{Code: fault.InvalidArgument, Message: failure.Message}
@@ -128,7 +131,7 @@ func mutants() []mutant {
 		})},
 		{name: "the flag of compression is ignored", handler: requests(func(r *http.Request) { r.Header.Del("Grpc-Encoding") })},
 		{name: "answers are never compressed", handler: requests(func(r *http.Request) { r.Header.Del("Grpc-Accept-Encoding") })},
-		{name: "trailers of requests are refused", handler: func(next http.Handler) http.Handler {
+		{name: "trailers of requests are refused", near: `/half open/.*trailers|/metadata/trailer`, handler: func(next http.Handler) http.Handler {
 			return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 				if len(r.Trailer) > 0 {
 					http.Error(w, "no trailers", http.StatusBadRequest)
@@ -137,13 +140,13 @@ func mutants() []mutant {
 				next.ServeHTTP(w, r)
 			})
 		}},
-		{name: "the wrong length is not noticed", conn: inFrames(func(h *frame.Header, payload []byte) bool {
+		{name: "the wrong length is not noticed", near: `/lengths/`, conn: inFrames(func(h *frame.Header, payload []byte) bool {
 			return h.Type != frame.RSTStream || frameCode(payload) != frame.ProtocolError
 		})},
-		{name: "clients are not told to stop", conn: inFrames(func(h *frame.Header, payload []byte) bool {
+		{name: "clients are not told to stop", near: `/half open/`, conn: inFrames(func(h *frame.Header, payload []byte) bool {
 			return h.Type != frame.RSTStream || frameCode(payload) != frame.NoError
 		})},
-		{name: "resets have another code", conn: inFrames(func(h *frame.Header, payload []byte) bool {
+		{name: "resets have another code", near: `/header rules/`, conn: inFrames(func(h *frame.Header, payload []byte) bool {
 			if h.Type == frame.RSTStream {
 				payload[3] = byte(frame.Cancel)
 			}
@@ -155,8 +158,8 @@ func mutants() []mutant {
 			}
 			return true
 		})},
-		{name: "windows are not given back", conn: inFrames(func(h *frame.Header, _ []byte) bool { return h.Type != frame.WindowUpdate || h.StreamID == 0 })},
-		{name: "every error ends the connection", conn: inFrames(func(h *frame.Header, payload []byte) bool {
+		{name: "windows are not given back", near: `/sizes/`, conn: inFrames(func(h *frame.Header, _ []byte) bool { return h.Type != frame.WindowUpdate || h.StreamID == 0 })},
+		{name: "every error ends the connection", near: `/header rules/`, conn: inFrames(func(h *frame.Header, payload []byte) bool {
 			if h.Type == frame.RSTStream && frameCode(payload) == frame.ProtocolError {
 				h.Type, h.StreamID = frame.GoAway, 0
 			}
@@ -174,6 +177,11 @@ func TestMutantsDiffer(t *testing.T) {
 	for _, m := range mutants() {
 		t.Run(m.name, func(t *testing.T) {
 			mutated := startHandler(t, m.name, m)
+			near := regexp.MustCompile(m.near)
+			calls := slices.Clone(calls)
+			slices.SortStableFunc(calls, func(a, b call) int { // those that should find it come first
+				return cmp.Compare(strconv.FormatBool(near.MatchString(b.name)), strconv.FormatBool(near.MatchString(a.name)))
+			})
 			ctx, cancel := context.WithCancel(t.Context())
 			defer cancel()
 			var killers atomic.Int64

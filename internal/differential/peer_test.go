@@ -81,7 +81,8 @@ func dialPeer(ctx context.Context, address string, config *tls.Config, window ui
 		return nil, err
 	}
 	go p.read()
-	if !p.wait(ctx, func() bool { return p.greeted || p.closed }) {
+	// Its own settings must have been acknowledged before others are sent: net/http acknowledges two that come together once.
+	if !p.wait(ctx, func() bool { return p.greeted && p.acked > 0 || p.closed }) {
 		_ = conn.Close()
 		return nil, errors.New("the server sends no settings")
 	}

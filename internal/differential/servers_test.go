@@ -225,7 +225,9 @@ func (r refereeResponse) SetTrailer(name, value string) {
 
 // mutant is a server with one thing wrong.
 type mutant struct {
-	name       string
+	name string
+	// near is an expression for the names of calls that should tell it from the standard; the others are made after them.
+	near       string
 	middleware []rpc.Middleware
 	method     func(*rpc.Method)
 	handler    func(http.Handler) http.Handler

@@ -73,8 +73,12 @@ func serve(ctx context.Context, text string) error {
 		return err
 	}
 	all := routes(defects(settings.Defect)...)
-	plain := gateway.NewFront(all, gateway.FrontOptions{Standard: settings.Standard})
-	secure := gateway.NewFront(all, gateway.FrontOptions{Standard: settings.Standard, TLS: &tls.Config{Certificates: []tls.Certificate{certificate}, MinVersion: tls.VersionTLS12}})
+	options := gateway.FrontOptions{Standard: settings.Standard}
+	// A connection that ends with calls under way starts net/http's idle timer once more, and is kept in memory until that fires: it must while the test waits.
+	options.Limits.IdleTimeout = 3 * time.Second
+	plain := gateway.NewFront(all, options)
+	options.TLS = &tls.Config{Certificates: []tls.Certificate{certificate}, MinVersion: tls.VersionTLS12}
+	secure := gateway.NewFront(all, options)
 	admin := gateway.NewAdminFront(adminHandler(plain, secure), nil)
 	var at addresses
 	for _, s := range []struct {

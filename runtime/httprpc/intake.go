@@ -20,14 +20,16 @@ type intake struct {
 	// timer ends the reading of the body of answer.
 	timer  *time.Timer
 	answer http.ResponseWriter
-	// spent tells that the timer has fired. Its function may still run, and must not see another request.
+	// spent tells that the timer has fired, and fired is sent to when its function has returned.
 	spent bool
+	fired chan struct{}
 }
 
 func newIntake() *intake {
-	in := new(intake)
+	in := &intake{fired: make(chan struct{}, 1)}
 	in.timer = time.AfterFunc(time.Hour, func() {
 		_ = http.NewResponseController(in.answer).SetReadDeadline(time.Unix(1, 0)) // what is being read fails now
+		in.fired <- struct{}{}
 	})
 	in.timer.Stop()
 	return in
@@ -48,7 +50,9 @@ func (in *intake) take(w http.ResponseWriter, r *http.Request, wire wire, limit 
 	in.answer = w
 	in.timer.Reset(timeoutOf(r.Header))
 	size, err = in.read(r, wire, limit)
-	in.spent = !in.timer.Stop()
+	if in.spent = !in.timer.Stop(); in.spent {
+		<-in.fired // net/http's writer is nobody's once the handler has returned
+	}
 	return size, !in.spent, err
 }
 
