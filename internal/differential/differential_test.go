@@ -181,21 +181,3 @@ func (r *reach) judge(ctx context.Context, standard, own, referee *server, list 
 	}
 	return report(c, differences)
 }
-
-// TestReferee prints how grpc-go and the standard differ. It is run by hand: what ours should do where they do is in differences_test.go.
-func TestReferee(t *testing.T) {
-	if !*show {
-		t.Skip("run by hand, with -show")
-	}
-	*show = false
-	standard, referee := startFront(t, "standard", true), startReferee(t)
-	calls := slices.DeleteFunc(chosen(t, systematic()), func(c call) bool { return !c.isGRPC() })
-	r := new(reach)
-	fail(t, each(t.Context(), calls, func(ctx context.Context, c call) error {
-		differences, err := r.compare(ctx, standard, referee, c)
-		if err != nil || len(differences) == 0 {
-			return err
-		}
-		return report(c, differences)
-	}))
-}

@@ -42,7 +42,7 @@ func New(routes []rpc.Route, rest http.Handler) *Handler {
 		bound := &route{method: r.Method, serve: r.Serve}
 		switch r.Method.Shape {
 		case rpc.ShapeUnary, rpc.ShapeServerStream:
-			// One byte more than there may be tells that there is more.
+			// A body of more than one message of the largest size overflows.
 			bound.plan = h2.Plan{Serve: bound.run, Whole: prefixSize + r.Method.MessageLimit(), Enough: bound.tooLarge}
 		case rpc.ShapeClientStream, rpc.ShapeBidi:
 			bound.plan = h2.Plan{Serve: bound.run}

@@ -8,8 +8,8 @@ import (
 
 // Limits bound what a peer may make the server hold or do. A field that is zero has its default.
 type Limits struct {
-	// MaxStreams bounds the streams of a connection: those that are open, and those that were reset while their handler still runs, so that a peer cannot start
-	// more work by resetting what it started (rapid reset). One more is reset with REFUSED_STREAM, which clients retry. Default 250.
+	// MaxStreams bounds the streams of a connection: those that are open, those that were reset while their handler still runs, so that a peer cannot start more
+	// work by resetting what it started (rapid reset), and those whose response is not written yet. One more is reset with REFUSED_STREAM, which clients retry. Default 250.
 	MaxStreams int
 	// MaxHeaderBytes bounds a request's header as RFC 9113 counts it: names, values and 32 bytes for each field, after decompression (HPACK bombs). Larger
 	// ones are answered with status 431. A header block that takes more than four times that on the wire, or more than 64 frames (CONTINUATION flood), ends the
@@ -30,9 +30,9 @@ type Limits struct {
 	MinPingInterval time.Duration
 	// BodyTimeout bounds how long a request may take to arrive that is taken in before it is served. Default 60 s.
 	BodyTimeout time.Duration
-	// WriteTimeout bounds how long a peer may take nothing off the socket; then the connection is closed. Default 30 s.
+	// WriteTimeout bounds how long one write may take, of some 150 KiB at most, against peers that do not read; then the connection is closed. Default 30 s.
 	WriteTimeout time.Duration
-	// StallTimeout bounds how long a response may wait for the peer's window; then the stream is reset with CANCEL. Default 5 min.
+	// StallTimeout bounds how long a response may wait for the peer's window without that any of it is sent; then the stream is reset with CANCEL. Default 5 min.
 	StallTimeout time.Duration
 	// MemoryBytes bounds the bodies that are held for all connections together: requests that are not read yet, responses that wait for windows, and windows that
 	// were opened wider than 64 KiB. Beyond it windows are withheld and new streams are reset with REFUSED_STREAM; reading goes on, because what frees memory is
