@@ -9,7 +9,6 @@ import (
 	"log/slog"
 	"maps"
 	"slices"
-	"strings"
 	"sync/atomic"
 
 	"github.com/prismgate/prism/runtime/catalog"
@@ -59,8 +58,8 @@ func (g *Gateway) dispatch(ctx context.Context, call *rpc.Call, stream rpc.Strea
 	}
 	ns := (*g.namespaces.Load())[names[0]]
 	if ns == nil {
-		return fault.New(fault.NotFound, "no namespace %q is configured on this gateway; check the %s header", clip(names[0]), rpc.NamespaceHeader).
-			WithReason("NAMESPACE_NOT_FOUND", "namespace", clip(names[0]))
+		return fault.New(fault.NotFound, "no namespace %q is configured on this gateway; check the %s header", rpc.Clip(names[0]), rpc.NamespaceHeader).
+			WithReason("NAMESPACE_NOT_FOUND", "namespace", rpc.Clip(names[0]))
 	}
 	call.Namespace = ns.name
 	route := ns.routes[call.Method]
@@ -77,13 +76,4 @@ func namespaceHeaderFault(names []string) error {
 	}
 	return fault.New(fault.InvalidArgument, "the request header %s is missing; set it to the namespace that the call addresses, for example \"%s: default\"",
 		rpc.NamespaceHeader, rpc.NamespaceHeader).WithReason("NAMESPACE_MISSING")
-}
-
-// clip bounds what an error repeats of a request.
-func clip(s string) string {
-	const most = 64
-	if len(s) > most {
-		s = s[:most] + "..."
-	}
-	return strings.ToValidUTF8(s, "?")
 }

@@ -65,7 +65,7 @@ func (c *call) prepare() {
 		var known bool
 		if c.codec, known = compress.Get(name); !known {
 			c.AddHeader("grpc-accept-encoding", acceptEncoding())
-			c.refusal = fault.New(fault.Unimplemented, "the compression %q is not known here; known are %s", clip(name), acceptEncoding())
+			c.refusal = fault.New(fault.Unimplemented, "the compression %q is not known here; known are %s", rpc.Clip(name), acceptEncoding())
 			return
 		}
 	}
@@ -78,12 +78,12 @@ func (c *call) prepare() {
 		c.refusal = fault.New(fault.DeadlineExceeded, "the request did not arrive in time")
 	case len(c.body) >= prefixSize:
 		if c.route.tooLarge(c.body) {
-			c.refusal = tooLarge(c.route.method, int(binary.BigEndian.Uint32(c.body[1:])))
+			c.refusal = rpc.MessageTooLarge(c.route.method, int64(binary.BigEndian.Uint32(c.body[1:])))
 		} else if c.stream.Overflowed() {
 			c.refusal = errManyRequests()
 		}
 	case c.stream.Overflowed():
-		c.refusal = tooLarge(c.route.method, len(c.body))
+		c.refusal = rpc.MessageTooLarge(c.route.method, int64(len(c.body)))
 	}
 }
 
@@ -132,7 +132,7 @@ func (c *call) decompress(data []byte, message proto.Message) error {
 	inflated, err := c.codec.Decompress(nil, data, limit)
 	switch {
 	case errors.Is(err, compress.ErrTooLarge):
-		return tooLarge(c.route.method, limit+1)
+		return rpc.MessageTooLarge(c.route.method, int64(limit)+1)
 	case err != nil:
 		return fault.Wrap(err, fault.InvalidArgument, "", "a message does not decompress with %s", c.codec.Name())
 	}
@@ -177,7 +177,7 @@ func (c *call) readNext() (flags byte, data []byte, err error) {
 	}
 	size := int64(binary.BigEndian.Uint32(b.b[1:]))
 	if size > int64(c.route.method.MessageLimit()) {
-		return 0, nil, tooLarge(c.route.method, int(size))
+		return 0, nil, rpc.MessageTooLarge(c.route.method, size)
 	}
 	flags = b.b[0]
 	b.b = b.b[:0]

@@ -1,16 +1,14 @@
 package grpcserver
 
 import (
-	"errors"
 	"net/http"
-	"regexp"
 	"strings"
 
 	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
 
-	"github.com/prismgate/prism/runtime/fault"
 	"github.com/prismgate/prism/runtime/h2"
+	"github.com/prismgate/prism/runtime/rpc"
 )
 
 // encoding is how messages are written, by the content type.
@@ -25,7 +23,7 @@ type encoding struct {
 var encodings = map[string]*encoding{
 	contentType:            newEncoding(contentType, appendProto, proto.Unmarshal),
 	contentType + "+proto": newEncoding(contentType+"+proto", appendProto, proto.Unmarshal),
-	contentType + "+json":  newEncoding(contentType+"+json", protojson.MarshalOptions{}.MarshalAppend, parseJSON),
+	contentType + "+json":  newEncoding(contentType+"+json", protojson.MarshalOptions{}.MarshalAppend, rpc.ParseJSON),
 }
 
 func newEncoding(content string, appendMessage func([]byte, proto.Message) ([]byte, error), parse func([]byte, proto.Message) error) *encoding {
@@ -34,14 +32,6 @@ func newEncoding(content string, appendMessage func([]byte, proto.Message) ([]by
 
 func appendProto(dst []byte, m proto.Message) ([]byte, error) {
 	return proto.MarshalOptions{}.MarshalAppend(dst, m)
-}
-
-// parseJSON ignores fields that the schema does not know, so that clients and gateways need not be of one version.
-func parseJSON(data []byte, m proto.Message) error {
-	if len(data) == 0 {
-		return errors.New("the body is empty; a JSON message is at least {}")
-	}
-	return protojson.UnmarshalOptions{DiscardUnknown: true}.Unmarshal(data, m)
 }
 
 // encodingOf returns the encoding of a content type, or nil.
@@ -58,17 +48,10 @@ func refuseType(s *h2.Stream) {
 	_ = s.Respond(h2.AppendField(h2.AppendStatus(nil, http.StatusUnsupportedMediaType), "accept", contentType+", "+contentType+"+proto, "+contentType+"+json"), nil, nil)
 }
 
-// reason is the part of a decoder's error that says where and what, without what the request holds: the value may be a payload.
-var reason = regexp.MustCompile(`(?:syntax error )?\(line \d+:\d+\)(?:: (?:invalid value for \w+ (?:field|type) [\w.]{1,200}|duplicate field|unexpected token|unknown field))?`)
-
 func (e *encoding) decode(data []byte, message proto.Message) error {
 	err := e.parse(data, message)
 	if err == nil {
 		return nil
 	}
-	where := reason.FindString(err.Error())
-	if where == "" {
-		where = "the bytes do not decode"
-	}
-	return fault.Wrap(err, fault.InvalidArgument, "", "the request is not a valid %s: %s", message.ProtoReflect().Descriptor().FullName(), where)
+	return rpc.InvalidRequest(message, err)
 }

@@ -93,12 +93,12 @@ func refuseMethod(s *h2.Stream) {
 
 // refuseProcedure answers a call of what nobody serves.
 func refuseProcedure(s *h2.Stream) {
-	refuse(s, fault.New(fault.Unimplemented, "unknown procedure %q; `prism registry interfaces list` names the interfaces, and a procedure is /<service>/<method>", clip(s.Header.Path)))
+	refuse(s, rpc.UnknownProcedure(s.Header.Path))
 }
 
 // refuseTimeout answers a call whose deadline cannot be read.
 func refuseTimeout(s *h2.Stream) {
-	refuse(s, fault.New(fault.InvalidArgument, "grpc-timeout %q is none; it is one to eight digits and a unit of H, M, S, m, u, n", clip(s.Header.Get("grpc-timeout"))))
+	refuse(s, fault.New(fault.InvalidArgument, "grpc-timeout %q is none; it is one to eight digits and a unit of H, M, S, m, u, n", rpc.Clip(s.Header.Get("grpc-timeout"))))
 }
 
 // refuse ends a call that has no method to serve it.
@@ -156,20 +156,5 @@ func parseTimeout(text string) (time.Duration, bool) {
 	return time.Duration(count) * unit, true
 }
 
-// clip bounds what an answer repeats of a request.
-func clip(s string) string {
-	const most = 64
-	if len(s) > most {
-		s = s[:most] + "..."
-	}
-	return strings.ToValidUTF8(s, "?")
-}
-
 // acceptEncoding is what a response says of the encodings that requests may have.
 func acceptEncoding() string { return strings.Join(compress.Names(), ",") }
-
-// tooLarge is the fault of a message beyond the limit.
-func tooLarge(m *rpc.Method, size int) error {
-	return fault.New(fault.ResourceExhausted, "the message has at least %d bytes; %s takes at most %d: split it, or store the payload elsewhere and send a reference",
-		size, m.Procedure, m.MessageLimit())
-}

@@ -3,12 +3,13 @@ package httprpc
 import (
 	"bytes"
 	"encoding/json"
-	"errors"
 	"fmt"
 
 	"connectrpc.com/connect"
 	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
+
+	"github.com/prismgate/prism/runtime/rpc"
 )
 
 // frame is a received message on its way from connect-go to the rpc tables. It is kept encoded until the handler asks for it, so that a call can be refused before
@@ -103,10 +104,7 @@ func (jsonCodec) IsBinary() bool { return false }
 func (c jsonCodec) Unmarshal(data []byte, message any) error { return unmarshal(c, data, message) }
 
 func (jsonCodec) decode(data []byte, message proto.Message) error {
-	if len(data) == 0 {
-		return errors.New("the body is empty; a JSON message is at least {}")
-	}
-	return protojson.UnmarshalOptions{DiscardUnknown: true}.Unmarshal(data, message)
+	return rpc.ParseJSON(data, message)
 }
 
 // unmarshal keeps the bytes of a frame, which connect-go reuses, and decodes anything else: connect-go's own messages, such as a status.

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"io"
 	"net/http"
-	"regexp"
 	"strings"
 
 	"connectrpc.com/connect"
@@ -102,15 +101,4 @@ func receiveError(err error) error {
 		return &fault.Error{Code: fault.Code(wire.Code()), Message: wire.Message(), Cause: err, Details: details(wire)}
 	}
 	return err
-}
-
-// reason is the part of a decoder's error that says where and what, without what the request holds: the value may be a payload.
-var reason = regexp.MustCompile(`(?:syntax error )?\(line \d+:\d+\)(?:: (?:invalid value for \w+ (?:field|type) [\w.]{1,200}|duplicate field|unexpected token|unknown field))?`)
-
-func decodeError(message proto.Message, err error) error {
-	where := reason.FindString(err.Error())
-	if where == "" {
-		where = "the bytes do not decode"
-	}
-	return fault.Wrap(err, fault.InvalidArgument, "", "the request is not a valid %s: %s", message.ProtoReflect().Descriptor().FullName(), where)
 }

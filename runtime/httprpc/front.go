@@ -50,7 +50,7 @@ func (f *front) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	wire, ok := wireOf(r.Header.Get("Content-Type"), m.Shape)
 	if !ok {
-		http.Error(w, fmt.Sprintf("the content type %q is none that %s takes; it takes %s", clip(r.Header.Get("Content-Type")), m.Procedure, contentTypes(m.Shape)),
+		http.Error(w, fmt.Sprintf("the content type %q is none that %s takes; it takes %s", rpc.Clip(r.Header.Get("Content-Type")), m.Procedure, contentTypes(m.Shape)),
 			http.StatusUnsupportedMediaType)
 		return
 	}
@@ -118,9 +118,7 @@ func (f *front) take(in *intake, wire wire, w http.ResponseWriter, r *http.Reque
 	case err != nil && !errors.Is(err, io.EOF):
 		return fault.Wrap(err, fault.Canceled, "", "the request was broken off")
 	case size > limit:
-		// It has no details: those are the service's, and the conformance suite holds transports to that.
-		return fault.New(fault.ResourceExhausted, "the message has at least %d bytes; %s takes at most %d: split it, or store the payload elsewhere and send a reference",
-			size, f.binding.method.Procedure, limit)
+		return rpc.MessageTooLarge(f.binding.method, size)
 	}
 	return nil
 }
@@ -175,13 +173,4 @@ func contentTypes(shape rpc.Shape) string {
 		return "application/json, application/proto, application/grpc and application/grpc-web"
 	}
 	return "application/connect+json, application/connect+proto, application/grpc and application/grpc-web"
-}
-
-// clip bounds what an answer repeats of a request.
-func clip(s string) string {
-	const most = 64
-	if len(s) > most {
-		s = s[:most] + "..."
-	}
-	return strings.ToValidUTF8(s, "?")
 }

@@ -138,7 +138,7 @@ func (x *exchange) Receive(message proto.Message) error {
 		}
 	}
 	if err := next.decode(message); err != nil {
-		return decodeError(message, err)
+		return rpc.InvalidRequest(message, err)
 	}
 	return nil
 }

@@ -6,7 +6,6 @@ import (
 
 	"connectrpc.com/connect"
 
-	"github.com/prismgate/prism/runtime/fault"
 	"github.com/prismgate/prism/runtime/rpc"
 )
 
@@ -31,9 +30,9 @@ func NewMux(routes []rpc.Route) http.Handler {
 func unknownProcedure() http.Handler {
 	writer := connect.NewErrorWriter()
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		path := clip(r.URL.Path)
+		path := rpc.Clip(r.URL.Path)
 		if r.Method == http.MethodPost && writer.IsSupported(r) {
-			err := fault.New(fault.Unimplemented, "unknown procedure %q; `prism registry interfaces list` names the interfaces, and a procedure is /<service>/<method>", path)
+			err := rpc.UnknownProcedure(r.URL.Path)
 			_ = writer.Write(notFound{w}, r, toConnect(err)) // a peer that is gone does not read it
 			return
 		}
