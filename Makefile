@@ -31,14 +31,14 @@ generate: ## regenerate gen/ and the generated docs from schema/
 	$(BUF) generate --template buf.gen.options.yaml
 	rm -rf .build/generate
 	$(BUF) generate -o .build/generate
-	rm -rf gen/go docs/interfaces.md docs/backends.md
+	rm -rf gen/go docs/interfaces.md docs/backends.md docs/configuration-fields.md docs/patterns.md
 	cp -R .build/generate/. .
 
 .PHONY: checkgenerate
 checkgenerate: ## fail when what is generated is not what schema/ says
 	rm -rf .build/checkgenerate
 	$(BUF) generate -o .build/checkgenerate
-	@diff -r gen .build/checkgenerate/gen && diff -r docs/interfaces.md .build/checkgenerate/docs/interfaces.md && diff -r docs/backends.md .build/checkgenerate/docs/backends.md \
+	@diff -r gen .build/checkgenerate/gen && for page in interfaces backends configuration-fields patterns; do diff docs/$$page.md .build/checkgenerate/docs/$$page.md || exit 1; done \
 		|| { echo 'generated files are stale: run `make generate` and commit what it changes'; exit 1; }
 
 .PHONY: lint
@@ -106,6 +106,18 @@ soak: ## wear both fronts out with peers that misbehave, SOAKTIME each: goroutin
 .PHONY: h2load
 h2load: ## compare what `prism bench` counts with what h2load counts (needs h2load)
 	go test -tags h2load -run TestH2loadAgrees -v ./internal/load
+
+# promtool is built without the clouds that Prometheus discovers targets in. The rest of deploy/ is read by the parsers of what would run it, in a module of their own.
+PROMTOOL := .build/deploy/promtool
+
+.PHONY: deploy
+deploy: build ## check deploy/: image, compose file, unit, configuration, alerts, dashboard
+	go build -tags remove_all_sd -modfile=tools/deploy/go.mod -o $(PROMTOOL) github.com/prometheus/prometheus/cmd/promtool
+	$(PROMTOOL) check config deploy/prometheus/prometheus.yml
+	$(PROMTOOL) check rules --lint=all --lint-fatal deploy/prometheus/alerts.yaml
+	$(PROMTOOL) test rules deploy/prometheus/alerts_test.yaml
+	bin/prism validate deploy/prism.yaml
+	go test -C tools/deploy -count=1 .
 
 .PHONY: bench
 bench: build ## measure against bare servers and print the ratios (needs h2load)

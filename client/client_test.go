@@ -8,11 +8,11 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/prismgate/prism/client"
+	configv1 "github.com/prismgate/prism/gen/go/prism/config/v1"
 	keyvaluev1 "github.com/prismgate/prism/gen/go/prism/keyvalue/v1"
 	"github.com/prismgate/prism/gen/go/prism/keyvalue/v1/keyvaluerpc"
 	"github.com/prismgate/prism/internal/testgateway"
 	"github.com/prismgate/prism/runtime/fault"
-	"github.com/prismgate/prism/runtime/gateway"
 	"github.com/prismgate/prism/runtime/httprpc"
 	"github.com/prismgate/prism/runtime/listen"
 	"github.com/prismgate/prism/runtime/rpc"
@@ -90,7 +90,7 @@ func (r *recorder) RoundTrip(request *http.Request) (*http.Response, error) {
 
 func TestProtocolsAndHTTPClients(t *testing.T) {
 	t.Parallel()
-	address := testgateway.Start(t, gateway.DefaultConfig())
+	address := testgateway.Start(t, new(configv1.Config))
 	for _, test := range []struct {
 		name    string
 		options []client.Option
@@ -165,7 +165,7 @@ func http1Server(t *testing.T, protocols chan<- string) string {
 
 func TestNamespaceAndConnAddressANamespace(t *testing.T) {
 	t.Parallel()
-	c := testgateway.Dial(t, testgateway.Start(t, gateway.DefaultConfig()))
+	c := testgateway.Dial(t, testgateway.Start(t, new(configv1.Config)))
 	_, err := c.Namespace("default").KeyValue().Set(t.Context(), "k", []byte("v"))
 	require.NoError(t, err)
 
@@ -186,7 +186,7 @@ func TestNamespaceAndConnAddressANamespace(t *testing.T) {
 
 func TestACallGoesOnAfterClose(t *testing.T) {
 	t.Parallel()
-	c := testgateway.Dial(t, testgateway.Start(t, gateway.DefaultConfig()))
+	c := testgateway.Dial(t, testgateway.Start(t, new(configv1.Config)))
 	kv := c.Namespace("default").KeyValue()
 	_, err := kv.Set(t.Context(), "k", []byte("v"))
 	require.NoError(t, err)

@@ -13,7 +13,7 @@ import (
 	"github.com/prismgate/prism/internal/testcert"
 	"github.com/prismgate/prism/internal/testgateway"
 	"github.com/prismgate/prism/runtime/fault"
-	"github.com/prismgate/prism/runtime/gateway"
+	"github.com/prismgate/prism/runtime/front"
 	"github.com/prismgate/prism/runtime/listen"
 )
 
@@ -28,7 +28,7 @@ type told struct {
 func teller(t *testing.T, address string, config *configv1.Tls) (string, <-chan told) {
 	t.Helper()
 	seen := make(chan told, 1)
-	secured, err := gateway.LoadTLS(config)
+	secured, err := front.LoadTLS(config)
 	require.NoError(t, err)
 	listener, err := listen.Open(t.Context(), address)
 	require.NoError(t, err)
@@ -103,7 +103,7 @@ func TestWithTLSShowsACertificate(t *testing.T) {
 
 func TestWithRoundTripper(t *testing.T) {
 	t.Parallel()
-	address := testgateway.Start(t, gateway.DefaultConfig())
+	address := testgateway.Start(t, new(configv1.Config))
 	var recorded recorder
 	wrap := client.WithRoundTripper(func(next http.RoundTripper) http.RoundTripper {
 		recorded.next = next

@@ -31,6 +31,17 @@ func TestTypedPieces(t *testing.T) {
 	output, err = goIn(t, module, "test", "./...")
 	require.NoError(t, err, output)
 
+	t.Run("a pattern that lacks a method of its service does not compile", func(t *testing.T) {
+		delivery := filepath.Join(module, "patterns", "delivery", "delivery.go")
+		source, err := os.ReadFile(delivery)
+		require.NoError(t, err)
+		lacking, _, found := strings.Cut(string(source), "func (o orders) Order(")
+		require.True(t, found)
+		require.NoError(t, os.WriteFile(delivery, []byte(lacking), 0o644))
+		output, err := goIn(t, module, "build", "./patterns/delivery")
+		require.Error(t, err, "the pattern compiles without a method that its service declares")
+		require.Contains(t, output, "does not implement patternsrpc.DeliveryService (missing method Order)")
+	})
 	t.Run("a backend that lacks a declared method does not compile", func(t *testing.T) {
 		shelf := filepath.Join(module, "backends", "cornershop", "shelf.go")
 		source, err := os.ReadFile(shelf)

@@ -8,4 +8,7 @@ type clock struct{ start time.Time }
 
 func startClock() clock { return clock{start: time.Now()} }
 
-func (c clock) now() int64 { return int64(time.Since(c.start)) + 1 }
+func (c clock) now() int64 { return c.at(time.Now()) }
+
+// at is what the clock showed at a moment that [time.Now] returned: for those who need the wall clock's time of the same moment too.
+func (c clock) at(moment time.Time) int64 { return int64(moment.Sub(c.start)) + 1 }

@@ -59,7 +59,14 @@ type Store struct {
 	clock  clock
 
 	mu         sync.Mutex
-	namespaces map[string]*keyValue // nil after Close
+	namespaces map[string]*space // nil after Close
+}
+
+// space is what one namespace holds, by data model.
+type space struct {
+	keyValue *keyValue
+	pubSub   *pubSub
+	queue    *queue
 }
 
 // Open opens an empty MemStore. It connects to nothing and does not fail.
@@ -71,20 +78,20 @@ func Open(_ context.Context, config *backendsv1.MemStore) (*Store, error) {
 		seed:       maphash.MakeSeed(),
 		tokens:     backend.NewTokens(key),
 		clock:      startClock(),
-		namespaces: make(map[string]*keyValue),
+		namespaces: make(map[string]*space),
 	}, nil
 }
 
 // Namespace returns the interfaces of a namespace, which is made when it is asked for first. The same name gives the same data.
 func (s *Store) Namespace(_ context.Context, name string) (backendsv1.MemStoreInterfaces, error) {
-	keyValue, err := s.keyValue(name)
+	found, err := s.space(name)
 	if err != nil {
 		return backendsv1.MemStoreInterfaces{}, err
 	}
-	return backendsv1.NewMemStoreInterfaces(keyValue), nil
+	return backendsv1.NewMemStoreInterfaces(found.keyValue, found.pubSub, found.queue), nil
 }
 
-func (s *Store) keyValue(name string) (*keyValue, error) {
+func (s *Store) space(name string) (*space, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.namespaces == nil {
@@ -92,7 +99,7 @@ func (s *Store) keyValue(name string) (*keyValue, error) {
 	}
 	found, ok := s.namespaces[name]
 	if !ok {
-		found = newKeyValue(s, name)
+		found = &space{newKeyValue(s, name), newPubSub(s, name), newQueue(s, name)}
 		s.namespaces[name] = found
 	}
 	return found, nil
@@ -104,8 +111,10 @@ func (s *Store) Close(context.Context) error {
 	namespaces := s.namespaces
 	s.namespaces = nil
 	s.mu.Unlock()
-	for _, keyValue := range namespaces {
-		keyValue.close()
+	for _, space := range namespaces {
+		space.keyValue.close()
+		space.pubSub.close()
+		space.queue.close()
 	}
 	return nil
 }

@@ -39,6 +39,13 @@ func (q *quota) reserve(change int) bool {
 	}
 }
 
+// add counts a change that is not refused, and may come to exceed the limit.
+func (q *quota) add(change int) {
+	if q.limit > 0 {
+		q.used.Add(int64(change))
+	}
+}
+
 // exceeded is the answer to a write that there is no room for.
 func (q *quota) exceeded(op string) *fault.Error {
 	return fault.New(fault.ResourceExhausted, "max_bytes: the namespace may hold %d bytes of keys and values, and this write would exceed them; delete keys or raise the limit", q.limit).

@@ -19,9 +19,9 @@ func inBubble(t *testing.T, test func(t *testing.T, k *keyValue)) {
 	synctest.Test(t, func(t *testing.T) {
 		store, err := Open(t.Context(), nil)
 		require.NoError(t, err)
-		k, err := store.keyValue("name")
+		space, err := store.space("name")
 		require.NoError(t, err)
-		test(t, k)
+		test(t, space.keyValue)
 		require.NoError(t, store.Close(t.Context()))
 	})
 }

@@ -5,7 +5,6 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"net/http"
 	"os"
@@ -20,7 +19,7 @@ import (
 
 	"github.com/prismgate/prism/client"
 	"github.com/prismgate/prism/runtime/fault"
-	"github.com/prismgate/prism/runtime/gateway"
+	"github.com/prismgate/prism/runtime/front"
 	"github.com/prismgate/prism/runtime/rpc"
 )
 
@@ -72,7 +71,7 @@ The response is printed with all its fields; a stream prints one line per messag
 	flags.SortFlags = false
 	flags.StringVarP(&o.namespace, "namespace", "n", "", "`NAME` of the namespace to call (required)")
 	flags.StringVarP(&o.data, "data", "d", "{}", "the request as `JSON`; @FILE reads it from a file, @- from standard input")
-	flags.StringVar(&o.address, "address", gateway.DefaultListen, "the gateway's `ADDRESS`: host:port, http:// or https:// before it, or unix:PATH")
+	flags.StringVar(&o.address, "address", front.DefaultListen, "the gateway's `ADDRESS`: host:port, http:// or https:// before it, or unix:PATH")
 	o.tls.add(command)
 	o.protocol.add(flags, "protocol", "", "what to speak")
 	flags.DurationVar(&o.timeout, "timeout", 10*time.Second, "how long the call may take; 0 is without limit")
@@ -194,25 +193,11 @@ func (c *cli) readData(ctx context.Context, data string) ([]byte, error) {
 		}
 		return text, nil
 	}
-	// A read of a terminal cannot be canceled; so it is left behind.
-	type input struct {
-		text []byte
-		err  error
+	text, err := c.readInput(ctx)
+	if err != nil && ctx.Err() == nil {
+		return nil, fmt.Errorf("--data: standard input: %w", err)
 	}
-	read := make(chan input, 1)
-	go func() {
-		text, err := io.ReadAll(c.stdin)
-		read <- input{text, err}
-	}()
-	select {
-	case in := <-read:
-		if in.err != nil {
-			return nil, fmt.Errorf("--data: standard input: %w", in.err)
-		}
-		return in.text, nil
-	case <-ctx.Done():
-		return nil, context.Cause(ctx)
-	}
+	return text, err
 }
 
 func parseHeaders(headers []string) (http.Header, error) {

@@ -8,7 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/prismgate/prism/client"
-	"github.com/prismgate/prism/runtime/gateway"
+	"github.com/prismgate/prism/runtime/front"
 )
 
 // clientTLS are the flags of a command that calls a gateway over TLS.
@@ -46,13 +46,13 @@ func (t *clientTLS) config() (*tls.Config, error) {
 	config := new(tls.Config)
 	var err error
 	if t.ca != "" {
-		if config.RootCAs, err = gateway.LoadAuthorities(t.ca); err != nil {
+		if config.RootCAs, err = front.LoadAuthorities(t.ca); err != nil {
 			return nil, fmt.Errorf("--tls-ca: %w", errors.Unwrap(err))
 		}
 	}
 	if t.cert != "" {
-		pair, err := gateway.LoadKeyPair(t.cert, t.key)
-		var failed *gateway.TLSError
+		pair, err := front.LoadKeyPair(t.cert, t.key)
+		var failed *front.TLSError
 		if errors.As(err, &failed) {
 			flag := map[string]string{"cert_file": "--tls-cert", "key_file": "--tls-key"}[failed.Field]
 			return nil, fmt.Errorf("%s: %w", flag, failed.Err)

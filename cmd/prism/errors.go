@@ -31,6 +31,11 @@ func (e *callError) Error() string { return e.fault.Error() }
 
 func (e *callError) Unwrap() error { return e.fault }
 
+// toldError is a failure that the command has told already, in its own form.
+type toldError struct{}
+
+func (toldError) Error() string { return "it failed, as was told" }
+
 // outcome is how a command ended.
 type outcome struct {
 	// command is the command line's path: "prism registry backends find".
@@ -49,6 +54,7 @@ func (o outcome) report(w io.Writer) int {
 	switch {
 	case o.err == nil:
 		return exitOK
+	case errors.As(o.err, new(toldError)):
 	case errors.As(o.err, &usage):
 		fmt.Fprintf(w, "prism: %s\nRun '%s --help' for usage.\n", printable(usage.message), o.command)
 		return exitUsage

@@ -28,7 +28,13 @@ func main() {
 		stderr:   os.Stderr,
 		catalog:  known,
 		backends: wiring.Backends(),
+		patterns: wiring.Patterns(),
 		build:    readBuild(),
 		signals:  signals,
+		hangups: func() <-chan os.Signal {
+			received := make(chan os.Signal, 1)
+			signal.Notify(received, syscall.SIGHUP)
+			return received
+		},
 	}, os.Args[1:]))
 }

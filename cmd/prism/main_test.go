@@ -18,6 +18,7 @@ import (
 
 	"github.com/prismgate/prism/gen/go/registry"
 	"github.com/prismgate/prism/gen/go/wiring"
+	"github.com/prismgate/prism/internal/testcatalog"
 )
 
 var update = flag.Bool("update", false, "write the golden files of testdata from what the commands print now")
@@ -26,7 +27,7 @@ var update = flag.Bool("update", false, "write the golden files of testdata from
 const patience = 20 * time.Second
 
 // TestGolden runs each case of testdata: a folder with args, one a line, and what the command line must print and return. The cases in testdata/sample run
-// with sampleCatalog, the others with this build's catalog. stdin is optional.
+// with sampleCatalog, those in testdata/guide with the architecture guide's, the others with this build's catalog. stdin is optional.
 func TestGolden(t *testing.T) {
 	t.Parallel()
 	cases := 0
@@ -43,8 +44,11 @@ func TestGolden(t *testing.T) {
 		t.Run(filepath.ToSlash(name), func(t *testing.T) {
 			t.Parallel()
 			d := built(t)
-			if strings.HasPrefix(name, "sample") {
+			switch {
+			case strings.HasPrefix(name, "sample"):
 				d = sample(t, nil)
+			case strings.HasPrefix(name, "guide"):
+				d.catalog = testcatalog.New(t)
 			}
 			golden(t, d, folder)
 		})

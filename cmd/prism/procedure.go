@@ -8,6 +8,7 @@ import (
 
 	"github.com/prismgate/prism/runtime/catalog"
 	"github.com/prismgate/prism/runtime/rpc"
+	"github.com/prismgate/prism/runtime/suggest"
 )
 
 // procedure finds the method that a name stands for: keyvalue_basic.Get, keyvalue_basic/Get, prism.keyvalue.v1.KeyValueBasicInterface/Get.
@@ -32,7 +33,7 @@ func (c *cli) procedure(name string) (*rpc.Method, error) {
 		}
 		return r.Method, nil
 	}
-	return nil, fmt.Errorf("%s has no RPC %q%s\nIts RPCs: %s", i.Name, method, didYouMean(method, rpcNames(i)), strings.Join(rpcNames(i), ", "))
+	return nil, fmt.Errorf("%s has no RPC %q%s\nIts RPCs: %s", i.Name, method, suggest.DidYouMean(method, rpcNames(i)), strings.Join(rpcNames(i), ", "))
 }
 
 // cutProcedure cuts a name at its slash, or else at its last dot: services have dots of their own.

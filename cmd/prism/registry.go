@@ -6,6 +6,8 @@ import (
 	"github.com/spf13/cobra"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
+
+	"github.com/prismgate/prism/runtime/suggest"
 )
 
 func (c *cli) registryCommand() *cobra.Command {
@@ -32,7 +34,7 @@ func unknownName(kind, typed string, names []string) error {
 	if len(names) == 0 {
 		return fmt.Errorf("no %s %q in this build; it has no %ss", kind, typed, kind)
 	}
-	return fmt.Errorf("no %s %q in this build%s\n'prism registry %ss list' shows all of them", kind, typed, didYouMean(typed, names), kind)
+	return fmt.Errorf("no %s %q in this build%s\n'prism registry %ss list' shows all of them", kind, typed, suggest.DidYouMean(typed, names), kind)
 }
 
 // namesOf returns the names of catalog entries.

@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/prismgate/prism/runtime/catalog"
+	"github.com/prismgate/prism/runtime/suggest"
 )
 
 func (c *cli) backendsCommand() *cobra.Command {
@@ -140,7 +141,7 @@ func (c *cli) findBackends(interfaces []string) error {
 			return err
 		}
 	}
-	return fmt.Errorf("no backend in this build implements %s", enumerate(interfaces, "and"))
+	return fmt.Errorf("no backend in this build implements %s", suggest.Enumerate(interfaces, "and"))
 }
 
 func (c *cli) describeBackend(name string) error {

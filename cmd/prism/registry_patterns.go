@@ -2,12 +2,12 @@ package main
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
 
 	"github.com/prismgate/prism/runtime/catalog"
+	"github.com/prismgate/prism/runtime/suggest"
 )
 
 func (c *cli) patternsCommand() *cobra.Command {
@@ -191,18 +191,11 @@ func (c *cli) implementers(name string) string {
 	case 1:
 		return backends[0] + " implements"
 	default:
-		return enumerate(backends, "and") + " implement"
+		return suggest.Enumerate(backends, "and") + " implement"
 	}
 }
 
 // filling returns the backends that have what a slot requires.
 func (c *cli) filling(slot catalog.Slot) []string {
-	names := []string{}
-	for _, b := range c.catalog.Implementing(slot.Required...) {
-		has := func(name string) bool { return slices.Contains(b.Implements, name) }
-		if len(slot.AnyOf) == 0 || slices.ContainsFunc(slot.AnyOf, has) {
-			names = append(names, b.Name)
-		}
-	}
-	return names
+	return namesOf(c.catalog.Filling(slot), func(b catalog.Backend) string { return b.Name })
 }

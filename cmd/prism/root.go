@@ -8,6 +8,8 @@ import (
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
+
+	"github.com/prismgate/prism/runtime/suggest"
 )
 
 // cli is one command line while it runs.
@@ -62,8 +64,12 @@ exits with 128 and the signal's number.`,
 	},
 		c.benchCommand(),
 		c.callCommand(),
+		c.configCommand(),
+		c.generateCommand(),
+		c.planCommand(),
 		c.registryCommand(),
 		c.serveCommand(),
+		c.validateCommand(),
 		c.versionCommand(),
 	)
 	root.SetIn(c.stdin)
@@ -106,9 +112,9 @@ func unknownCommand(parent *cobra.Command, typed string) error {
 		}
 	}
 	if !parent.HasParent() {
-		return usagef("unknown command %q%s", typed, didYouMean(typed, names))
+		return usagef("unknown command %q%s", typed, suggest.DidYouMean(typed, names))
 	}
-	return usagef("%s has no command %q%s", commandName(parent), typed, didYouMean(typed, names))
+	return usagef("%s has no command %q%s", commandName(parent), typed, suggest.DidYouMean(typed, names))
 }
 
 // commandName is a command's path below prism: "registry backends find".
@@ -124,7 +130,7 @@ func flagError(command *cobra.Command, err error) error {
 	}
 	var names []string
 	command.Flags().VisitAll(func(flag *pflag.Flag) { names = append(names, "--"+flag.Name) })
-	return usagef("unknown flag --%s%s", missing.GetSpecifiedName(), didYouMean("--"+missing.GetSpecifiedName(), names))
+	return usagef("unknown flag --%s%s", missing.GetSpecifiedName(), suggest.DidYouMean("--"+missing.GetSpecifiedName(), names))
 }
 
 // noArgs refuses arguments.
@@ -179,7 +185,7 @@ func (f *choice) Type() string { return strings.Join(f.values, "|") }
 
 func (f *choice) Set(value string) error {
 	if !slices.Contains(f.values, value) {
-		return errors.New("it is one of " + enumerate(f.values, "or"))
+		return errors.New("it is one of " + suggest.Enumerate(f.values, "or"))
 	}
 	f.value = value
 	return nil

@@ -9,6 +9,7 @@ import (
 
 	"github.com/prismgate/prism/runtime/backend"
 	"github.com/prismgate/prism/runtime/catalog"
+	"github.com/prismgate/prism/runtime/pattern"
 )
 
 // The exit codes. A command that a signal ended exits with 128 and the signal's number, as shells have it.
@@ -27,9 +28,13 @@ type dependencies struct {
 	catalog *catalog.Catalog
 	// backends are those that serve can open.
 	backends []backend.Type
+	// patterns are those that serve can open.
+	patterns []pattern.Type
 	build    build
 	// signals ask to stop: the first politely, the second at once. It may be nil.
 	signals <-chan os.Signal
+	// hangups returns what asks serve to read its configuration again. Other commands do not ask for it: a hangup ends them. It may be nil.
+	hangups func() <-chan os.Signal
 }
 
 // run executes one command line and returns its exit code.

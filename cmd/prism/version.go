@@ -6,6 +6,8 @@ import (
 	"runtime/debug"
 
 	"github.com/spf13/cobra"
+
+	"github.com/prismgate/prism/runtime/observe"
 )
 
 // build is where a binary comes from.
@@ -18,6 +20,11 @@ type build struct {
 	modified bool
 	// goVersion is the Go release that compiled it.
 	goVersion string
+}
+
+// observed is the build as the gateway tells of it.
+func (b build) observed() observe.Build {
+	return observe.Build{Version: b.version, Revision: b.commit, GoVersion: b.goVersion}
 }
 
 // readBuild reads what the Go tool wrote into this binary.

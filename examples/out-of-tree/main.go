@@ -10,10 +10,7 @@ import (
 
 	"github.com/prismgate/prism/client"
 	configv1 "github.com/prismgate/prism/gen/go/prism/config/v1"
-	"github.com/prismgate/prism/runtime/gateway"
-	"github.com/prismgate/prism/runtime/health"
-	"github.com/prismgate/prism/runtime/listen"
-	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prismgate/prism/runtime/server"
 
 	"example.com/acme/gen/registry"
 	"example.com/acme/gen/sdk"
@@ -32,30 +29,17 @@ func run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	metrics, err := gateway.NewMetrics(prometheus.NewRegistry())
+	config := &configv1.Config{
+		Server:     &configv1.Server{Listen: "127.0.0.1:0", Admin: "127.0.0.1:0"},
+		Namespaces: []*configv1.Namespace{{Name: "shop", Backend: "abacus"}},
+	}
+	gateway, err := server.Start(ctx, server.Options{Catalog: catalog, Backends: wiring.Backends(), Load: server.Fixed(config), Log: logger})
 	if err != nil {
 		return err
 	}
-	g := gateway.New(catalog, logger, metrics)
-	config := &configv1.Config{Namespaces: []*configv1.Namespace{{Name: "shop", Backend: "abacus"}}}
-	opened, err := g.Open(ctx, config, wiring.Backends())
-	if err != nil {
-		return err
-	}
-	defer func() { _ = opened.Close(ctx) }()
-	g.Use(opened)
+	defer func() { _ = gateway.Shutdown(ctx) }()
 
-	listener, err := listen.Open(ctx, "127.0.0.1:0")
-	if err != nil {
-		return err
-	}
-	state := health.NewState(gateway.Services(catalog)...)
-	state.Set(true)
-	server := gateway.NewFront(gateway.Routes(g, state), gateway.FrontOptions{Log: logger})
-	go func() { _ = server.Serve(listener) }()
-	defer func() { _ = server.Close() }()
-
-	prism, err := client.Dial(listener.Addr().String())
+	prism, err := client.Dial(gateway.Front().Addresses()[0].Address)
 	if err != nil {
 		return err
 	}

@@ -20,7 +20,7 @@ import (
 	"google.golang.org/protobuf/protoadapt"
 
 	"github.com/prismgate/prism/runtime/fault"
-	"github.com/prismgate/prism/runtime/gateway"
+	"github.com/prismgate/prism/runtime/front"
 	"github.com/prismgate/prism/runtime/httprpc"
 	"github.com/prismgate/prism/runtime/listen"
 	"github.com/prismgate/prism/runtime/rpc"
@@ -37,7 +37,7 @@ type server struct {
 func startFront(t *testing.T, name string, standard bool) *server {
 	t.Helper()
 	records := newRecorder()
-	return start(t, name, records, gateway.NewFront(routes(records), gateway.FrontOptions{Standard: standard}), nil)
+	return start(t, name, records, front.NewServer(routes(records), front.ServerOptions{Standard: standard}), nil)
 }
 
 // startHandler serves the standard way what a function makes of the handler of some routes, on connections of which it makes something too: for mutants.
@@ -52,14 +52,14 @@ func startHandler(t *testing.T, name string, m mutant) *server {
 			all[i].Method = &method
 		}
 	}
-	handler := httprpc.NewMux(all)
+	var handler http.Handler = httprpc.NewMux(all)
 	if m.handler != nil {
 		handler = m.handler(handler)
 	}
 	return start(t, name, records, listen.New(listen.Config{HTTP: handler}), m.conn)
 }
 
-func start(t *testing.T, name string, records *recorder, front *listen.Server, wrap func(net.Conn) net.Conn) *server {
+func start(t *testing.T, name string, records *recorder, running *listen.Server, wrap func(net.Conn) net.Conn) *server {
 	t.Helper()
 	listener, err := listen.Open(t.Context(), "127.0.0.1:0")
 	require.NoError(t, err)
@@ -68,9 +68,9 @@ func start(t *testing.T, name string, records *recorder, front *listen.Server, w
 		listener = &wrapped{listener, wrap}
 	}
 	served := make(chan struct{})
-	go func() { defer close(served); _ = front.Serve(listener) }()
+	go func() { defer close(served); _ = running.Serve(listener) }()
 	t.Cleanup(func() {
-		_ = front.Close()
+		_ = running.Close()
 		<-served
 	})
 	return &server{name, address, records}
@@ -94,7 +94,7 @@ func (w *wrapped) Accept() (net.Conn, error) {
 func startReferee(t *testing.T) *server {
 	t.Helper()
 	records := newRecorder()
-	front := grpc.NewServer(grpc.MaxRecvMsgSize(limit))
+	referee := grpc.NewServer(grpc.MaxRecvMsgSize(limit))
 	description := &grpc.ServiceDesc{ServiceName: service, HandlerType: (*any)(nil)}
 	for _, route := range routes(records) {
 		m := route.Method
@@ -109,13 +109,13 @@ func startReferee(t *testing.T) *server {
 			},
 		})
 	}
-	front.RegisterService(description, struct{}{})
+	referee.RegisterService(description, struct{}{})
 	listener, err := listen.Open(t.Context(), "127.0.0.1:0")
 	require.NoError(t, err)
 	var serving sync.WaitGroup
-	serving.Go(func() { _ = front.Serve(listener) })
+	serving.Go(func() { _ = referee.Serve(listener) })
 	t.Cleanup(func() {
-		front.Stop()
+		referee.Stop()
 		serving.Wait()
 	})
 	return &server{"grpc-go", listener.Addr().String(), records}

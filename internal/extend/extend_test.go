@@ -47,11 +47,11 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/prismgate/prism/internal/testgateway"
-	"github.com/prismgate/prism/runtime/gateway"
+	configv1 "github.com/prismgate/prism/gen/go/prism/config/v1"
 )
 
 func TestCall(t *testing.T) {
-	kv := testgateway.Dial(t, testgateway.Start(t, gateway.DefaultConfig())).Namespace("default").KeyValue()
+	kv := testgateway.Dial(t, testgateway.Start(t, new(configv1.Config))).Namespace("default").KeyValue()
 	for want := int64(1); want < 4; want++ {
 		answer, err := kv.Increment(t.Context(), "visits", 1)
 		require.NoError(t, err)

@@ -29,13 +29,13 @@ var Layers = []Layer{
 	},
 	{
 		"typed",
-		[]string{"gen/go/prism/backends/v1", "gen/go/prism/patterns/v1"},
-		[]string{"options", "configuration", "contracts", "tables", "fault", "foundation"},
+		[]string{"gen/go/prism/backends/v1", "gen/go/prism/patterns/v1", "gen/go/prism/patterns/v1/*rpc"},
+		[]string{"options", "configuration", "contracts", "tables", "typed", "fault", "foundation"},
 		"typed model sets and slots join contracts and guards, and have the checks of their configuration; they know no implementation",
 	},
 	{
 		"configuration",
-		[]string{"gen/go/prism/config/v1"},
+		[]string{"gen/go/prism/config/v1", "gen/go/prism/admin/v1"},
 		[]string{"options", "fault", "foundation"},
 		"configuration is held by backends, patterns and the gateway; it has its checks beside it and knows none of them",
 	},
@@ -48,7 +48,7 @@ var Layers = []Layer{
 	{
 		"tables",
 		[]string{"gen/go/prism/*/v1/*rpc", "gen/go/prism"},
-		[]string{"options", "contracts", "tables", "fault", "foundation"},
+		[]string{"options", "configuration", "contracts", "tables", "fault", "foundation"},
 		"rpc tables, clients and checks join contracts with the runtime's lowest packages",
 	},
 	{
@@ -72,7 +72,7 @@ var Layers = []Layer{
 	{
 		"wiring",
 		[]string{"gen/go/wiring"},
-		[]string{"support", "backends", "patterns"},
+		[]string{"typed", "support", "backends", "patterns"},
 		"the only generated code that imports hand-written leaves",
 	},
 
@@ -84,13 +84,13 @@ var Layers = []Layer{
 	},
 	{
 		"foundation",
-		[]string{"runtime/rpc", "runtime/check", "runtime/catalog", "runtime/compress", "runtime/h2", "runtime/h2/...", "runtime/grpcserver", "runtime/listen"},
+		[]string{"runtime/rpc", "runtime/check", "runtime/catalog", "runtime/suggest", "runtime/compress", "runtime/h2", "runtime/h2/...", "runtime/grpcserver", "runtime/listen"},
 		[]string{"fault", "foundation"},
 		"the lowest packages know no schema, so that generated code can import them",
 	},
 	{
 		"support",
-		[]string{"runtime/backend", "runtime/pattern"},
+		[]string{"runtime/backend", "runtime/pattern", "runtime/filter"},
 		[]string{"options", "configuration", "contracts", "tables", "typed", "fault", "foundation"},
 		"what backends and patterns are written against must not drag the gateway in",
 	},

@@ -2,22 +2,23 @@ package load
 
 import (
 	"context"
-	"io"
 	"log/slog"
 	"sync/atomic"
 	"testing"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
 	"github.com/stretchr/testify/require"
 	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
 
+	configv1 "github.com/prismgate/prism/gen/go/prism/config/v1"
 	"github.com/prismgate/prism/gen/go/registry"
 	"github.com/prismgate/prism/gen/go/wiring"
+	"github.com/prismgate/prism/runtime/front"
 	"github.com/prismgate/prism/runtime/gateway"
 	"github.com/prismgate/prism/runtime/health"
 	"github.com/prismgate/prism/runtime/listen"
+	"github.com/prismgate/prism/runtime/plan"
 	"github.com/prismgate/prism/runtime/rpc"
 )
 
@@ -31,18 +32,10 @@ func serve(t *testing.T, address string) *served {
 	t.Helper()
 	known, err := registry.Catalog()
 	require.NoError(t, err)
-	metrics, err := gateway.NewMetrics(prometheus.NewRegistry())
-	require.NoError(t, err)
-	log := slog.New(slog.NewTextHandler(io.Discard, nil))
-	g := gateway.New(known, log, metrics)
-	opened, err := g.Open(t.Context(), gateway.DefaultConfig(), wiring.Backends())
-	require.NoError(t, err)
-	g.Use(opened)
+	log := slog.New(slog.DiscardHandler)
 	s := new(served)
-	routes := gateway.Routes(g, health.NewState(gateway.Services(known)...))
-	for i := range routes {
-		next := routes[i].Serve
-		routes[i].Serve = func(ctx context.Context, c *rpc.Call, stream rpc.Stream) error {
+	count := func(next rpc.ServeFunc) rpc.ServeFunc {
+		return func(ctx context.Context, c *rpc.Call, stream rpc.Stream) error {
 			err := next(ctx, c, stream)
 			if err == nil {
 				s.ok.Add(1)
@@ -50,15 +43,19 @@ func serve(t *testing.T, address string) *served {
 			return err
 		}
 	}
+	planned, err := plan.Make(new(configv1.Config), known)
+	require.NoError(t, err)
+	g := gateway.New(t.Context(), gateway.Options{Catalog: known, Backends: wiring.Backends(), Steps: []rpc.Middleware{count}, Log: log})
+	require.NoError(t, g.Apply(t.Context(), planned, 0))
 	listener, err := listen.Open(t.Context(), address)
 	require.NoError(t, err)
-	server := gateway.NewFront(routes, gateway.FrontOptions{Log: log})
+	server := front.NewServer(g.Routes(health.NewState(gateway.Services(known)...)), front.ServerOptions{Log: log})
 	done := make(chan struct{})
 	go func() { defer close(done); _ = server.Serve(listener) }()
 	t.Cleanup(func() {
 		_ = server.Close()
 		<-done
-		_ = opened.Close(context.WithoutCancel(t.Context()))
+		_ = g.Close(context.WithoutCancel(t.Context()))
 	})
 	s.address = listener.Addr().String()
 	if listener.Addr().Network() == "unix" {

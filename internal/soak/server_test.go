@@ -32,7 +32,7 @@ import (
 
 	"github.com/prismgate/prism/internal/testcert"
 	"github.com/prismgate/prism/runtime/fault"
-	"github.com/prismgate/prism/runtime/gateway"
+	"github.com/prismgate/prism/runtime/front"
 	"github.com/prismgate/prism/runtime/listen"
 	"github.com/prismgate/prism/runtime/rpc"
 )
@@ -73,13 +73,13 @@ func serve(ctx context.Context, text string) error {
 		return err
 	}
 	all := routes(defects(settings.Defect)...)
-	options := gateway.FrontOptions{Standard: settings.Standard}
+	options := front.ServerOptions{Standard: settings.Standard}
 	// A connection that ends with calls under way starts net/http's idle timer once more, and is kept in memory until that fires: it must while the test waits.
 	options.Limits.IdleTimeout = 3 * time.Second
-	plain := gateway.NewFront(all, options)
+	plain := front.NewServer(all, options)
 	options.TLS = &tls.Config{Certificates: []tls.Certificate{certificate}, MinVersion: tls.VersionTLS12}
-	secure := gateway.NewFront(all, options)
-	admin := gateway.NewAdminFront(adminHandler(plain, secure), nil)
+	secure := front.NewServer(all, options)
+	admin := listen.New(listen.Config{HTTP: adminHandler(plain, secure)})
 	var at addresses
 	for _, s := range []struct {
 		server  *listen.Server
@@ -104,7 +104,7 @@ func serve(ctx context.Context, text string) error {
 }
 
 // adminHandler tells what the server holds: /metrics after the garbage is collected, /connections, and /goroutines in words.
-func adminHandler(fronts ...*listen.Server) http.Handler {
+func adminHandler(servers ...*listen.Server) http.Handler {
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	metrics := promhttp.HandlerFor(registry, promhttp.HandlerOpts{})
@@ -116,8 +116,8 @@ func adminHandler(fronts ...*listen.Server) http.Handler {
 	})
 	mux.HandleFunc("/connections", func(w http.ResponseWriter, _ *http.Request) {
 		var open int64
-		for _, front := range fronts {
-			open += front.Stats().Open
+		for _, server := range servers {
+			open += server.Stats().Open
 		}
 		fmt.Fprint(w, open)
 	})

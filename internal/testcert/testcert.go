@@ -48,9 +48,15 @@ func New(t testing.TB) *Authority {
 // Server returns a certificate for this machine: localhost, 127.0.0.1 and ::1.
 func (a *Authority) Server(t testing.TB) Files {
 	t.Helper()
+	return a.ServerBetween(t, time.Now().Add(-time.Hour), time.Now().Add(24*time.Hour))
+}
+
+// ServerBetween returns a certificate as [Authority.Server] does, that is valid from begin to end.
+func (a *Authority) ServerBetween(t testing.TB, begin, end time.Time) Files {
+	t.Helper()
 	return a.leaf(t, &x509.Certificate{
 		Subject: pkix.Name{CommonName: "localhost"}, DNSNames: []string{"localhost"}, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1), net.IPv6loopback},
-		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}, KeyUsage: x509.KeyUsageDigitalSignature,
+		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}, KeyUsage: x509.KeyUsageDigitalSignature, NotBefore: begin, NotAfter: end,
 	})
 }
 
@@ -90,7 +96,9 @@ func sign(t testing.TB, template *x509.Certificate, by *Authority) (*x509.Certif
 	require.NoError(t, err)
 	template.SerialNumber, err = rand.Int(rand.Reader, big.NewInt(1<<62))
 	require.NoError(t, err)
-	template.NotBefore, template.NotAfter = time.Now().Add(-time.Hour), time.Now().Add(24*time.Hour)
+	if template.NotAfter.IsZero() {
+		template.NotBefore, template.NotAfter = time.Now().Add(-time.Hour), time.Now().Add(24*time.Hour)
+	}
 	parent, parentKey := template, key
 	if by != nil {
 		parent, parentKey = by.certificate, by.key

@@ -3,47 +3,80 @@ package testgateway
 
 import (
 	"context"
-	"io"
 	"log/slog"
 	"testing"
 
-	"github.com/prometheus/client_golang/prometheus"
 	"github.com/stretchr/testify/require"
+	"google.golang.org/protobuf/proto"
 
 	"github.com/prismgate/prism/client"
 	configv1 "github.com/prismgate/prism/gen/go/prism/config/v1"
 	"github.com/prismgate/prism/gen/go/registry"
 	"github.com/prismgate/prism/gen/go/wiring"
-	"github.com/prismgate/prism/runtime/gateway"
-	"github.com/prismgate/prism/runtime/health"
-	"github.com/prismgate/prism/runtime/listen"
+	"github.com/prismgate/prism/runtime/backend"
+	"github.com/prismgate/prism/runtime/catalog"
+	"github.com/prismgate/prism/runtime/pattern"
+	"github.com/prismgate/prism/runtime/server"
 )
 
+// Options say what a gateway is made of, where that is not this build.
+type Options struct {
+	// Config is what is served. The gateway listens on ports that the system chooses, unless it says where.
+	Config *configv1.Config
+	// Catalog is what is known; nil is this build's.
+	Catalog *catalog.Catalog
+	// Backends are the code of the catalog's backends; nil is this build's.
+	Backends []backend.Type
+	// Patterns are the code of the catalog's patterns; nil is this build's.
+	Patterns []pattern.Type
+	// Log takes the gateway's log; nil discards.
+	Log *slog.Logger
+}
+
 // Start serves a configuration until the test ends, and returns the address.
-func Start(t *testing.T, config *configv1.Config) string {
+func Start(t *testing.T, c *configv1.Config) string {
 	t.Helper()
-	catalog, err := registry.Catalog()
-	require.NoError(t, err)
-	metrics, err := gateway.NewMetrics(prometheus.NewRegistry())
-	require.NoError(t, err)
-	log := slog.New(slog.NewTextHandler(io.Discard, nil))
-	g := gateway.New(catalog, log, metrics)
-	opened, err := g.Open(t.Context(), config, wiring.Backends())
-	require.NoError(t, err)
-	g.Use(opened)
-	state := health.NewState(gateway.Services(catalog)...)
-	state.Set(true)
-	listener, err := listen.Open(t.Context(), "127.0.0.1:0")
-	require.NoError(t, err)
-	server := gateway.NewFront(gateway.Routes(g, state), gateway.FrontOptions{Log: log})
-	served := make(chan struct{})
-	go func() { defer close(served); _ = server.Serve(listener) }()
-	t.Cleanup(func() {
-		_ = server.Close()
-		<-served
-		_ = opened.Close(context.WithoutCancel(t.Context()))
+	return Address(StartWith(t, Options{Config: c}))
+}
+
+// StartWith serves until the test ends.
+func StartWith(t *testing.T, o Options) *server.Server {
+	t.Helper()
+	if o.Catalog == nil {
+		known, err := registry.Catalog()
+		require.NoError(t, err)
+		o.Catalog = known
+	}
+	if o.Backends == nil {
+		o.Backends = wiring.Backends()
+	}
+	if o.Patterns == nil {
+		o.Patterns = wiring.Patterns()
+	}
+	s, err := server.Start(t.Context(), server.Options{
+		Catalog: o.Catalog, Backends: o.Backends, Patterns: o.Patterns, Load: server.Fixed(local(o.Config)), Log: o.Log,
 	})
-	return listener.Addr().String()
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = s.Close(context.WithoutCancel(t.Context())) })
+	return s
+}
+
+// Address returns where clients of a gateway are served.
+func Address(s *server.Server) string { return s.Front().Addresses()[0].Address }
+
+// local is a configuration that listens on ports that the system chooses, where it does not say.
+func local(c *configv1.Config) *configv1.Config {
+	c = proto.CloneOf(c)
+	if c.Server == nil {
+		c.Server = new(configv1.Server)
+	}
+	if c.Server.GetListen() == "" {
+		c.Server.Listen = "127.0.0.1:0"
+	}
+	if c.Server.GetAdmin() == "" {
+		c.Server.Admin = "127.0.0.1:0"
+	}
+	return c
 }
 
 // Dial returns a client of the gateway at an address.

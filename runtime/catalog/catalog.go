@@ -47,7 +47,7 @@ type Interface struct {
 	RPCs []RPC
 }
 
-// RPC is one method of an interface with its contract.
+// RPC is one method of an interface or a service with its contract.
 type RPC struct {
 	// Name is the RPC's name: "Scan".
 	Name string
@@ -73,6 +73,8 @@ type Backend struct {
 	Doc string
 	// NewConfig returns an empty configuration message.
 	NewConfig func() proto.Message
+	// Comments returns the schema's comments on the configuration messages and their fields, by full name. It may be nil.
+	Comments func() map[string]string
 	// Check checks a configuration message, as NewConfig makes it, against the schema's constraints. Its error is INVALID_ARGUMENT and names the field. It is nil
 	// where there are no constraints.
 	Check func(proto.Message) error
@@ -92,11 +94,25 @@ type Pattern struct {
 	Offers []string
 	// OffersSlot is the slot whose interfaces it offers, decorated; or "".
 	OffersSlot string
+	// Services are those that it offers besides interfaces, in the order of the schema.
+	Services []Service
 	// NewConfig returns an empty configuration message.
 	NewConfig func() proto.Message
+	// Comments returns the schema's comments on the configuration messages and their fields, by full name. It may be nil.
+	Comments func() map[string]string
 	// Check checks a configuration message, as NewConfig makes it, against the schema's constraints. Its error is INVALID_ARGUMENT and names the field. It is nil
 	// where there are no constraints.
 	Check func(proto.Message) error
+}
+
+// Service is a service that a pattern offers to clients and that is no interface.
+type Service struct {
+	// Name is the proto service: "prism.patterns.v1.MulticastRegistryService".
+	Name string
+	// Doc is the contract that holds for all RPCs.
+	Doc string
+	// RPCs are in the order of the schema.
+	RPCs []RPC
 }
 
 // Slot is a named hole of a pattern.

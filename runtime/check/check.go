@@ -91,3 +91,18 @@ func grouped(n int) string {
 	}
 	return digits
 }
+
+// Received returns a function that receives as receive does and checks what comes. After a request that the check refuses, the call is over.
+func Received[M any](receive func() (M, error), check func(M) error) func() (M, error) {
+	return func() (M, error) {
+		request, err := receive()
+		if err == nil {
+			err = check(request)
+		}
+		if err != nil {
+			var none M
+			return none, err
+		}
+		return request, nil
+	}
+}

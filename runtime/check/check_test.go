@@ -124,3 +124,33 @@ func TestWhatPassesAllocatesNothing(t *testing.T) {
 		t.Errorf("%v allocations", allocated)
 	}
 }
+
+func TestReceivedChecksEachRequest(t *testing.T) {
+	t.Parallel()
+	broken := errors.New("broken")
+	requests := []string{"a", "", "b"}
+	receive := check.Received(func() (string, error) {
+		if len(requests) == 0 {
+			return "left over", broken
+		}
+		request := requests[0]
+		requests = requests[1:]
+		return request, nil
+	}, func(request string) error {
+		if request == "" {
+			return check.Must("request", "must be set")
+		}
+		return nil
+	})
+	for _, want := range []struct {
+		request string
+		code    fault.Code
+	}{{"a", fault.OK}, {"", fault.InvalidArgument}, {"b", fault.OK}} {
+		if request, err := receive(); request != want.request || fault.CodeOf(err) != want.code {
+			t.Errorf("got %q, %v; want %q and %s", request, err, want.request, want.code)
+		}
+	}
+	if request, err := receive(); request != "" || !errors.Is(err, broken) {
+		t.Errorf("got %q, %v; want the error of receive", request, err)
+	}
+}

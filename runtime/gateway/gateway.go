@@ -1,7 +1,8 @@
 // Package gateway serves namespaces: it takes a call of any transport, finds the namespace that the call addresses, and executes it on what fills that
 // namespace.
 //
-// A [Gateway] knows no transport. [Gateway.Serve] is the whole pipeline for one call of any shape; [Routes] and [NewFront] put it behind HTTP.
+// A [Gateway] knows no transport. [Gateway.Serve] is the whole pipeline for one call of any shape, whose steps pipeline.go lists; [Gateway.Routes] says which calls
+// there are. [Gateway.Apply] changes what is served while it serves.
 package gateway
 
 import (
@@ -9,34 +10,79 @@ import (
 	"log/slog"
 	"maps"
 	"slices"
+	"sync"
 	"sync/atomic"
 
+	"github.com/prismgate/prism/runtime/backend"
 	"github.com/prismgate/prism/runtime/catalog"
-	"github.com/prismgate/prism/runtime/fault"
+	"github.com/prismgate/prism/runtime/pattern"
+	"github.com/prismgate/prism/runtime/plan"
 	"github.com/prismgate/prism/runtime/rpc"
 )
 
-// namespaceLookup is [rpc.NamespaceHeader] in net/http's spelling, in which it is found without an allocation; a transport compares names without case.
-const namespaceLookup = "Prism-Namespace"
+// Options are what a gateway is made of.
+type Options struct {
+	// Catalog says which interfaces and services clients may ask for.
+	Catalog *catalog.Catalog
+	// Backends and Patterns are the code of what the catalog describes.
+	Backends []backend.Type
+	// Patterns are the code of the catalog's patterns.
+	Patterns []pattern.Type
+	// Steps come first in the pipeline, outermost first: those of runtime/observe.
+	Steps []rpc.Middleware
+	// Gone is told of each namespace that has ended and that no configuration has any more; nil is not told.
+	Gone func(namespace string)
+	// Log is told of what ends badly in the background, and given to patterns; nil discards.
+	Log *slog.Logger
+}
 
 // Gateway serves calls on namespaces. Make one with [New].
 type Gateway struct {
-	catalog    *catalog.Catalog
-	log        *slog.Logger
-	metrics    *Metrics
+	catalog  *catalog.Catalog
+	backends map[string]backend.Type
+	patterns map[string]pattern.Type
+	steps    []rpc.Middleware
+	gone     func(namespace string)
+	log      *slog.Logger
+	serve    rpc.ServeFunc
+
+	// namespaces is what a call looks at; current and all below is what changes it.
 	namespaces atomic.Pointer[map[string]*namespace]
-	serve      rpc.ServeFunc
+
+	applying sync.Mutex
+	current  *generation
+	// retiring are the namespaces and instances that are on their way out.
+	retiring sync.WaitGroup
+	closing  context.Context //nolint:containedctx // it is no call's: it ends with the gateway
+	close    context.CancelFunc
 }
 
-// New returns a gateway that serves no namespace yet. The catalog says which interfaces clients may ask for.
-func New(c *catalog.Catalog, log *slog.Logger, metrics *Metrics) *Gateway {
-	g := &Gateway{catalog: c, log: log, metrics: metrics}
-	g.namespaces.Store(&map[string]*namespace{})
-	// The order of the pipeline, outermost first. What a namespace decides for itself comes after dispatch, see newNamespace.
-	g.serve = rpc.Chain(g.dispatch,
-		g.observe,
-		g.recover,
-	)
+// New returns a gateway that serves no namespace yet. What runs in the background for it ends with Close, whatever becomes of the context.
+func New(ctx context.Context, o Options) *Gateway {
+	g := &Gateway{
+		catalog:  o.Catalog,
+		backends: make(map[string]backend.Type, len(o.Backends)),
+		patterns: make(map[string]pattern.Type, len(o.Patterns)),
+		steps:    o.Steps,
+		gone:     o.Gone,
+		log:      o.Log,
+		current:  &generation{},
+	}
+	if g.log == nil {
+		g.log = slog.New(slog.DiscardHandler)
+	}
+	if g.gone == nil {
+		g.gone = func(string) {}
+	}
+	for _, t := range o.Backends {
+		g.backends[t.Name] = t
+	}
+	for _, t := range o.Patterns {
+		g.patterns[t.Name] = t
+	}
+	g.closing, g.close = context.WithCancel(context.WithoutCancel(ctx))
+	g.namespaces.Store(&g.current.namespaces)
+	g.serve = g.pipeline()
 	return g
 }
 
@@ -50,30 +96,16 @@ func (g *Gateway) Namespaces() []string {
 	return slices.Sorted(maps.Keys(*g.namespaces.Load()))
 }
 
-// dispatch finds the namespace and in it the method's route.
-func (g *Gateway) dispatch(ctx context.Context, call *rpc.Call, stream rpc.Stream) error {
-	names := call.Header.Values(namespaceLookup)
-	if len(names) != 1 || names[0] == "" {
-		return namespaceHeaderFault(names)
-	}
-	ns := (*g.namespaces.Load())[names[0]]
-	if ns == nil {
-		return fault.New(fault.NotFound, "no namespace %q is configured on this gateway; check the %s header", rpc.Clip(names[0]), rpc.NamespaceHeader).
-			WithReason("NAMESPACE_NOT_FOUND", "namespace", rpc.Clip(names[0]))
-	}
-	call.Namespace = ns.name
-	route := ns.routes[call.Method]
-	if route == nil {
-		return ns.notOffered(call.Method)
-	}
-	return route(ctx, call, stream)
+// Plan returns what is served; nil before the first Apply.
+func (g *Gateway) Plan() *plan.Plan {
+	g.applying.Lock()
+	defer g.applying.Unlock()
+	return g.current.plan
 }
 
-func namespaceHeaderFault(names []string) error {
-	if len(names) > 1 {
-		return fault.New(fault.InvalidArgument, "the request has %d %s headers; a call addresses one namespace", len(names), rpc.NamespaceHeader).
-			WithReason("NAMESPACE_AMBIGUOUS")
+// InFlight yields how many calls are under way in each namespace.
+func (g *Gateway) InFlight(yield func(namespace string, calls int64)) {
+	for name, n := range *g.namespaces.Load() {
+		yield(name, n.hold.users.Load())
 	}
-	return fault.New(fault.InvalidArgument, "the request header %s is missing; set it to the namespace that the call addresses, for example \"%s: default\"",
-		rpc.NamespaceHeader, rpc.NamespaceHeader).WithReason("NAMESPACE_MISSING")
 }

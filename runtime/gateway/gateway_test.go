@@ -1,34 +1,22 @@
 package gateway_test
 
 import (
-	"bytes"
 	"context"
 	"io"
-	"log/slog"
 	"net/http"
-	"net/http/httptest"
 	"strings"
 	"testing"
 
-	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/client_golang/prometheus/testutil"
 	"github.com/stretchr/testify/require"
-	"google.golang.org/protobuf/proto"
-	"google.golang.org/protobuf/types/known/structpb"
 
 	"github.com/prismgate/prism/client"
+	backendsv1 "github.com/prismgate/prism/gen/go/prism/backends/v1"
 	configv1 "github.com/prismgate/prism/gen/go/prism/config/v1"
 	keyvaluev1 "github.com/prismgate/prism/gen/go/prism/keyvalue/v1"
 	"github.com/prismgate/prism/gen/go/prism/keyvalue/v1/keyvaluerpc"
-	"github.com/prismgate/prism/gen/go/registry"
-	"github.com/prismgate/prism/gen/go/wiring"
 	"github.com/prismgate/prism/internal/testgateway"
 	"github.com/prismgate/prism/runtime/backend"
-	"github.com/prismgate/prism/runtime/catalog"
 	"github.com/prismgate/prism/runtime/fault"
-	"github.com/prismgate/prism/runtime/gateway"
-	"github.com/prismgate/prism/runtime/health"
-	"github.com/prismgate/prism/runtime/listen"
 	"github.com/prismgate/prism/runtime/rpc"
 )
 
@@ -41,7 +29,7 @@ var protocols = map[string][]client.Option{
 }
 
 func TestWhatIsRefusedAndHow(t *testing.T) {
-	address := testgateway.Start(t, gateway.DefaultConfig())
+	address := testgateway.Start(t, &configv1.Config{})
 	get := func(c *client.Client, namespace string) error {
 		_, err := c.Namespace(namespace).KeyValue().Get(t.Context(), "a")
 		return err
@@ -59,9 +47,9 @@ func TestWhatIsRefusedAndHow(t *testing.T) {
 				{"unknown namespace", get(c, "nowhere"), fault.NotFound, []string{`"nowhere"`, "prism-namespace"}},
 				{
 					"interface not offered",
-					second(c.Namespace("default").Queue().Enqueue(t.Context(), "q", []byte("m"))),
+					second(c.Namespace("default").List().PushLeft(t.Context(), "l", [][]byte{[]byte("m")})),
 					fault.Unimplemented,
-					[]string{"queue_basic", "keyvalue_basic, keyvalue_batch, keyvalue_cas, keyvalue_scan, keyvalue_transactional, keyvalue_ttl"},
+					[]string{"list_basic", "keyvalue_basic, keyvalue_batch"},
 				},
 				{
 					"oversized message",
@@ -87,17 +75,17 @@ func TestWhatIsRefusedAndHow(t *testing.T) {
 }
 
 func TestReasonsAreMachineReadable(t *testing.T) {
-	c := testgateway.Dial(t, testgateway.Start(t, gateway.DefaultConfig()))
+	c := testgateway.Dial(t, testgateway.Start(t, &configv1.Config{}))
 	_, err := c.Namespace("").KeyValue().Get(t.Context(), "a")
 	require.Equal(t, "NAMESPACE_MISSING", fault.ReasonOf(err))
 	_, err = c.Namespace("nowhere").KeyValue().Get(t.Context(), "a")
 	require.Equal(t, "NAMESPACE_NOT_FOUND", fault.ReasonOf(err))
-	_, err = c.Namespace("default").Queue().Enqueue(t.Context(), "q", nil)
+	_, err = c.Namespace("default").List().PushLeft(t.Context(), "l", [][]byte{[]byte("m")})
 	require.Equal(t, "INTERFACE_NOT_OFFERED", fault.ReasonOf(err))
 }
 
 func TestTwoNamespaceHeadersAreAmbiguous(t *testing.T) {
-	address := testgateway.Start(t, gateway.DefaultConfig())
+	address := testgateway.Start(t, &configv1.Config{})
 	request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://"+address+"/prism.keyvalue.v1.KeyValueBasicInterface/Get", strings.NewReader(`{"key":"a"}`))
 	require.NoError(t, err)
 	request.Header.Set("Content-Type", "application/json")
@@ -108,7 +96,7 @@ func TestTwoNamespaceHeadersAreAmbiguous(t *testing.T) {
 }
 
 func TestJSONOverPlainHTTP(t *testing.T) {
-	address := testgateway.Start(t, gateway.DefaultConfig())
+	address := testgateway.Start(t, &configv1.Config{})
 	call := func(method, body string) (int, string) {
 		request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://"+address+"/prism.keyvalue.v1.KeyValueBasicInterface/"+method, strings.NewReader(body))
 		require.NoError(t, err)
@@ -130,7 +118,7 @@ func TestJSONOverPlainHTTP(t *testing.T) {
 }
 
 func TestAMethodWithoutSideEffectsIsAlsoHTTPGet(t *testing.T) {
-	address := testgateway.Start(t, gateway.DefaultConfig())
+	address := testgateway.Start(t, &configv1.Config{})
 	get := func(method, query string) (int, string) {
 		request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+address+"/prism.keyvalue.v1.KeyValueBasicInterface/"+method+query, nil)
 		require.NoError(t, err)
@@ -144,12 +132,8 @@ func TestAMethodWithoutSideEffectsIsAlsoHTTPGet(t *testing.T) {
 	require.Equal(t, http.StatusMethodNotAllowed, status)
 }
 
-// broken is an implementation with a defect.
+// broken is an implementation that has but one method.
 type broken struct{ keyvaluev1.Basic }
-
-func (broken) Get(context.Context, *keyvaluev1.GetRequest) (*keyvaluev1.GetResponse, error) {
-	panic("a defect")
-}
 
 func (broken) Set(ctx context.Context, _ *keyvaluev1.SetRequest) (*keyvaluev1.SetResponse, error) {
 	call := rpc.CallFrom(ctx)
@@ -158,7 +142,7 @@ func (broken) Set(ctx context.Context, _ *keyvaluev1.SetRequest) (*keyvaluev1.Se
 	return &keyvaluev1.SetResponse{}, nil
 }
 
-type brokenInstance struct{ closed *bool }
+type brokenInstance struct{}
 
 type brokenInterfaces struct{}
 
@@ -168,65 +152,13 @@ func (brokenInstance) Namespace(context.Context, string) (brokenInterfaces, erro
 	return brokenInterfaces{}, nil
 }
 
-func (b brokenInstance) Close(context.Context) error {
-	*b.closed = true
-	return nil
-}
-
-func newBroken(t *testing.T) (*gateway.Gateway, *prometheus.Registry, *bytes.Buffer, []backend.Type, *bool) {
-	t.Helper()
-	own, err := catalog.New(nil, []catalog.Backend{{Name: "broken", NewConfig: func() proto.Message { return new(structpb.Struct) }}}, nil)
-	require.NoError(t, err)
-	generated, err := registry.Catalog()
-	require.NoError(t, err)
-	all, err := catalog.Merge(generated, own)
-	require.NoError(t, err)
-	metricsRegistry := prometheus.NewRegistry()
-	metrics, err := gateway.NewMetrics(metricsRegistry)
-	require.NoError(t, err)
-	var log bytes.Buffer
-	closed := false
-	types := append(wiring.Backends(), backend.Of("broken", func(context.Context, *structpb.Struct) (brokenInstance, error) {
-		return brokenInstance{&closed}, nil
-	}))
-	return gateway.New(all, slog.New(slog.NewTextHandler(&log, nil)), metrics), metricsRegistry, &log, types, &closed
-}
-
-func TestAPanicEndsOneCallWithInternal(t *testing.T) {
-	g, metrics, log, types, closed := newBroken(t)
-	opened, err := g.Open(t.Context(), &configv1.Config{Namespaces: []*configv1.Namespace{{Name: "n", Backend: "broken"}}}, types)
-	require.NoError(t, err)
-	g.Use(opened)
-	server := startFront(t, g)
-
-	kv := testgateway.Dial(t, server).Namespace("n").KeyValue()
-	for range 2 {
-		_, err = kv.Get(t.Context(), "a")
-		require.Equal(t, fault.Internal, fault.CodeOf(err))
-		require.NotContains(t, err.Error(), "a defect")
-	}
-	require.Contains(t, log.String(), "a defect")
-	require.Contains(t, log.String(), "gateway_test.go")
-
-	_, err = testgateway.Dial(t, server).Namespace("other").KeyValue().Get(t.Context(), "a")
-	require.Equal(t, fault.NotFound, fault.CodeOf(err))
-	require.NoError(t, testutil.GatherAndCompare(metrics, strings.NewReader(`
-		# HELP prism_calls_total Calls that have ended, by namespace, service, method and gRPC code. Refused calls count; an unknown namespace counts under the empty name.
-		# TYPE prism_calls_total counter
-		prism_calls_total{code="INTERNAL",method="Get",namespace="n",service="prism.keyvalue.v1.KeyValueBasicInterface"} 2
-		prism_calls_total{code="NOT_FOUND",method="Get",namespace="",service="prism.keyvalue.v1.KeyValueBasicInterface"} 1
-	`), "prism_calls_total"))
-
-	require.NoError(t, opened.Close(t.Context()))
-	require.True(t, *closed)
-}
+func (brokenInstance) Close(context.Context) error { return nil }
 
 func TestAHandlerKnowsItsCallAndSetsHeaderAndTrailer(t *testing.T) {
-	g, _, _, types, _ := newBroken(t)
-	opened, err := g.Open(t.Context(), &configv1.Config{Namespaces: []*configv1.Namespace{{Name: "n", Backend: "broken"}}}, types)
-	require.NoError(t, err)
-	g.Use(opened)
-	server := startFront(t, g)
+	server := testgateway.Address(testgateway.StartWith(t, testgateway.Options{
+		Config:   &configv1.Config{Namespaces: []*configv1.Namespace{{Name: "n", Backend: "memstore"}}},
+		Backends: []backend.Type{backend.Of("memstore", func(context.Context, *backendsv1.MemStore) (brokenInstance, error) { return brokenInstance{}, nil })},
+	}))
 	request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://"+server+"/prism.keyvalue.v1.KeyValueBasicInterface/Set", strings.NewReader(`{"key":"a"}`))
 	require.NoError(t, err)
 	request.Header.Set("Content-Type", "application/json")
@@ -236,32 +168,6 @@ func TestAHandlerKnowsItsCallAndSetsHeaderAndTrailer(t *testing.T) {
 	require.NoError(t, response.Body.Close())
 	require.Equal(t, "n", response.Header.Get("X-Namespace"))
 	require.Equal(t, "/prism.keyvalue.v1.KeyValueBasicInterface/Set", response.Header.Get("Trailer-X-Procedure"))
-}
-
-func TestOpenRefusesWhatCannotWorkAndClosesWhatItOpened(t *testing.T) {
-	settings, err := structpb.NewStruct(map[string]any{"max_bites": 1})
-	require.NoError(t, err)
-	for name, c := range map[string]struct {
-		config *configv1.Config
-		says   string
-	}{
-		"unknown backend":   {&configv1.Config{Namespaces: []*configv1.Namespace{{Name: "a", Backend: "broken"}, {Name: "b", Backend: "rediss"}}}, `no backend "rediss" in this build; it has broken, memstore`},
-		"namespace twice":   {&configv1.Config{Namespaces: []*configv1.Namespace{{Name: "a", Backend: "broken"}, {Name: "a", Backend: "broken"}}}, "unique"},
-		"pattern":           {&configv1.Config{Namespaces: []*configv1.Namespace{{Name: "a", Backend: "broken"}, {Name: "b", Pattern: "outbox"}}}, "no patterns"},
-		"unknown field":     {&configv1.Config{Backends: []*configv1.BackendInstance{{Name: "memstore", Config: settings}}, Namespaces: []*configv1.Namespace{{Name: "a", Backend: "broken"}, {Name: "b", Backend: "memstore"}}}, "max_bites"},
-		"bad name":          {&configv1.Config{Namespaces: []*configv1.Namespace{{Name: "a b", Backend: "broken"}}}, "namespaces[0].name"},
-		"instance twice":    {&configv1.Config{Backends: []*configv1.BackendInstance{{Name: "memstore"}, {Name: "memstore"}}}, "unique"},
-		"no backend at all": {&configv1.Config{Namespaces: []*configv1.Namespace{{Name: "a", Backend: "broken"}, {Name: "b"}}}, `namespace "b"`},
-	} {
-		t.Run(name, func(t *testing.T) {
-			g, _, _, types, closed := newBroken(t)
-			_, err := g.Open(t.Context(), c.config, types)
-			require.ErrorContains(t, err, c.says)
-			// What comes first in the file was opened, unless the configuration was refused as a whole.
-			require.Equal(t, len(c.config.GetNamespaces()) > 1, *closed)
-			require.Empty(t, g.Namespaces())
-		})
-	}
 }
 
 func TestNamedInstancesOfOneTypeAreSeparate(t *testing.T) {
@@ -279,39 +185,6 @@ func TestNamedInstancesOfOneTypeAreSeparate(t *testing.T) {
 		require.NoError(t, err)
 		require.Equal(t, read, string(answer.GetValue()))
 	}
-}
-
-func TestAdmin(t *testing.T) {
-	state := health.NewState()
-	server := httptest.NewServer(gateway.NewAdminHandler(state, prometheus.NewRegistry()))
-	defer server.Close()
-	get := func(path string) int {
-		request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, server.URL+path, nil)
-		require.NoError(t, err)
-		status, _ := do(t, request)
-		return status
-	}
-	require.Equal(t, http.StatusOK, get("/healthz"))
-	require.Equal(t, http.StatusServiceUnavailable, get("/readyz"))
-	state.Set(true)
-	require.Equal(t, http.StatusOK, get("/readyz"))
-	require.Equal(t, http.StatusOK, get("/metrics"))
-	require.Equal(t, http.StatusNotFound, get("/debug/pprof/"))
-}
-
-// startFront serves a gateway until the test ends, and returns the address.
-func startFront(t *testing.T, g *gateway.Gateway) string {
-	t.Helper()
-	listener, err := listen.Open(t.Context(), "127.0.0.1:0")
-	require.NoError(t, err)
-	front := gateway.NewFront(gateway.Routes(g, health.NewState()), gateway.FrontOptions{})
-	served := make(chan struct{})
-	go func() { defer close(served); _ = front.Serve(listener) }()
-	t.Cleanup(func() {
-		_ = front.Close()
-		<-served
-	})
-	return listener.Addr().String()
 }
 
 func second[T any](_ T, err error) error { return err }

@@ -5,33 +5,79 @@ import (
 	"slices"
 	"strings"
 
+	configv1 "github.com/prismgate/prism/gen/go/prism/config/v1"
 	"github.com/prismgate/prism/runtime/fault"
+	"github.com/prismgate/prism/runtime/pattern"
+	"github.com/prismgate/prism/runtime/plan"
 	"github.com/prismgate/prism/runtime/rpc"
 )
 
-// namespace is one namespace, ready to serve.
+// namespace is one namespace, open and ready to serve. It is not changed once it serves: a new configuration makes a new one, unless it would be the same.
 type namespace struct {
-	name string
-	// offers are the catalog names of its interfaces, sorted.
-	offers []string
-	routes map[*rpc.Method]rpc.ServeFunc
+	name    string
+	planned *plan.Namespace
+	limits  *configv1.NamespaceLimits
+	// offers are the catalog names of its interfaces and the names of its services, sorted.
+	offers   []string
+	handlers []rpc.Handler
+	routes   map[*rpc.Method]rpc.ServeFunc
+	// serve is the part of the pipeline that is the namespace's own.
+	serve rpc.ServeFunc
+	// explain says what serves the namespace, for callers who may ask.
+	explain string
+
+	// instances are the backend instances that it uses, each held; patterns are its open patterns, outermost first.
+	instances []*instance
+	patterns  []pattern.Instance
+
+	// hold counts the calls under way.
+	hold *hold
+	// streams end when the namespace was replaced and the grace is over.
+	streams *ending
+	// former is the namespace that this one has replaced, as long as its transactions may go on.
+	former *former
 }
 
-func newNamespace(name string, handlers []rpc.Handler) *namespace {
-	ns := &namespace{name: name, routes: make(map[*rpc.Method]rpc.ServeFunc, len(handlers))}
-	for _, handler := range handlers {
-		ns.routes[handler.Method] = func(ctx context.Context, _ *rpc.Call, stream rpc.Stream) error {
-			return handler.Serve(ctx, stream)
-		}
-		if !slices.Contains(ns.offers, handler.Method.Interface) {
-			ns.offers = append(ns.offers, handler.Method.Interface)
+// addRoutes routes calls to the handlers.
+func (n *namespace) addRoutes() {
+	n.routes = make(map[*rpc.Method]rpc.ServeFunc, len(n.handlers))
+	for _, handler := range n.handlers {
+		n.routes[handler.Method] = n.routeTo(handler)
+		if name := offered(handler.Method); !slices.Contains(n.offers, name) {
+			n.offers = append(n.offers, name)
 		}
 	}
-	slices.Sort(ns.offers)
-	return ns
+	slices.Sort(n.offers)
+}
+
+// offered is what people call what a method belongs to: an interface or a service.
+func offered(m *rpc.Method) string {
+	if m.Interface != "" {
+		return m.Interface
+	}
+	return m.Service
+}
+
+func (n *namespace) routeTo(handler rpc.Handler) rpc.ServeFunc {
+	switch {
+	case handler.Method.Shape != rpc.ShapeUnary:
+		return n.streams.during(func(ctx context.Context, _ *rpc.Call, stream rpc.Stream) error { return handler.Serve(ctx, stream) })
+	case n.former != nil && handler.Method.Interface == transactional:
+		return n.former.orHere(handler)
+	}
+	return func(ctx context.Context, _ *rpc.Call, stream rpc.Stream) error { return handler.Serve(ctx, stream) }
+}
+
+// route is the last step: the handler of the call's method.
+func (n *namespace) route(ctx context.Context, call *rpc.Call, stream rpc.Stream) error {
+	route := n.routes[call.Method]
+	if route == nil {
+		return n.notOffered(call.Method)
+	}
+	return route(ctx, call, stream)
 }
 
 func (n *namespace) notOffered(m *rpc.Method) error {
-	return fault.New(fault.Unimplemented, "namespace %q does not offer %s; it offers %s", n.name, m.Interface, strings.Join(n.offers, ", ")).
-		WithReason("INTERFACE_NOT_OFFERED", "namespace", n.name, "interface", m.Interface)
+	return fault.New(fault.Unimplemented, "namespace %q does not offer %s; it offers %s", n.name, offered(m), strings.Join(n.offers, ", ")).
+		WithReason("INTERFACE_NOT_OFFERED", "namespace", n.name, "interface", offered(m))
 }

@@ -2,48 +2,41 @@ package gateway
 
 import (
 	"context"
-	"fmt"
-	"log/slog"
-	"runtime/debug"
-	"time"
 
-	"github.com/prismgate/prism/runtime/fault"
 	"github.com/prismgate/prism/runtime/rpc"
 )
 
-// observe counts every call, refused ones too, and logs those that failed for a reason that is not the caller's.
-func (g *Gateway) observe(next rpc.ServeFunc) rpc.ServeFunc {
-	return func(ctx context.Context, call *rpc.Call, stream rpc.Stream) error {
-		start := time.Now()
-		err := next(ctx, call, stream)
-		code := fault.OK
-		if err != nil {
-			code = fault.Public(err).Code
+// A call meets these steps, whatever transport it came by, in this order:
+//
+//	recover, request id, observe, explain    runtime/observe, see [Options.Steps]
+//	(identity)                               its place, once callers are authenticated
+//	namespace                                enter.go: finds the namespace and holds it for as long as the call takes
+//	(policy)                                 its place, once calls are authorised
+//	limits                                   limits.go: rate, concurrency, message size
+//	deadline                                 deadline.go
+//	route                                    namespace.go: the handler
+//
+// What comes before namespace is the same for every call and made once. What comes after it is the namespace's own and made with the namespace: a limit that is
+// not set costs nothing.
+
+// pipeline is what serves every call.
+func (g *Gateway) pipeline() rpc.ServeFunc { return g.observed(g.enter) }
+
+// observed puts the first steps around what serves a call.
+func (g *Gateway) observed(serve rpc.ServeFunc) rpc.ServeFunc { return rpc.Chain(serve, g.steps...) }
+
+// pipeline is what serves the calls that have found the namespace.
+func (n *namespace) pipeline() rpc.ServeFunc {
+	var steps []rpc.Middleware
+	for _, step := range []rpc.Middleware{n.limitRate(), n.limitConcurrency(), n.limitMessages(), n.limitTime()} {
+		if step != nil {
+			steps = append(steps, step)
 		}
-		g.metrics.observe(call, code, time.Since(start))
-		switch code {
-		case fault.Internal, fault.Unknown, fault.DataLoss:
-			g.log.LogAttrs(ctx, slog.LevelError, "call failed",
-				slog.String("procedure", call.Method.Procedure),
-				slog.String("namespace", call.Namespace),
-				slog.String("code", code.String()),
-				slog.String("error", err.Error()))
-		default:
-		}
-		return err
 	}
+	return rpc.Chain(n.route, steps...)
 }
 
-// recover turns a panic into INTERNAL, so that a defect in one implementation ends one call.
-func (g *Gateway) recover(next rpc.ServeFunc) rpc.ServeFunc {
-	return func(ctx context.Context, call *rpc.Call, stream rpc.Stream) (err error) {
-		defer func() {
-			if r := recover(); r != nil {
-				g.log.LogAttrs(ctx, slog.LevelError, "call panicked",
-					slog.String("procedure", call.Method.Procedure), slog.Any("panic", r), slog.String("stack", string(debug.Stack())))
-				err = fault.Wrap(fmt.Errorf("panic: %v", r), fault.Internal, "", "internal error; the gateway's log has the cause")
-			}
-		}()
-		return next(ctx, call, stream)
-	}
+// ownHandler serves a handler that belongs to no namespace, such as health's. It is observed all the same.
+func (g *Gateway) ownHandler(handler rpc.Handler) rpc.ServeFunc {
+	return g.observed(func(ctx context.Context, _ *rpc.Call, stream rpc.Stream) error { return handler.Serve(ctx, stream) })
 }

@@ -10,14 +10,14 @@ import (
 	"google.golang.org/grpc/health/grpc_health_v1"
 	reflectionv1 "google.golang.org/grpc/reflection/grpc_reflection_v1"
 
+	configv1 "github.com/prismgate/prism/gen/go/prism/config/v1"
 	"github.com/prismgate/prism/internal/testgateway"
-	"github.com/prismgate/prism/runtime/gateway"
 )
 
 // dialGRPC connects with grpc-go, a client that is not ours.
 func dialGRPC(t *testing.T) *grpc.ClientConn {
 	t.Helper()
-	conn, err := grpc.NewClient(testgateway.Start(t, gateway.DefaultConfig()), grpc.WithTransportCredentials(insecure.NewCredentials()))
+	conn, err := grpc.NewClient(testgateway.Start(t, &configv1.Config{}), grpc.WithTransportCredentials(insecure.NewCredentials()))
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = conn.Close() })
 	return conn

@@ -1,7 +1,7 @@
 package gateway
 
 import (
-	"context"
+	"slices"
 
 	"github.com/prismgate/prism/runtime/catalog"
 	"github.com/prismgate/prism/runtime/health"
@@ -9,19 +9,16 @@ import (
 	"github.com/prismgate/prism/runtime/rpc"
 )
 
-// Routes returns what a gateway serves: every interface of its catalog, gRPC's health protocol, and gRPC's reflection of all of them.
-func Routes(g *Gateway, state *health.State) []rpc.Route {
+// Routes returns what the gateway serves: every interface of its catalog, the services of its patterns, gRPC's health protocol, and gRPC's reflection of all of them.
+func (g *Gateway) Routes(state *health.State) []rpc.Route {
 	var routes []rpc.Route
-	for _, i := range served(g.catalog) {
-		for _, r := range i.RPCs {
-			routes = append(routes, rpc.Route{Method: r.Method, Serve: g.Serve})
-		}
+	for _, m := range methods(g.catalog) {
+		routes = append(routes, rpc.Route{Method: m, Serve: g.Serve})
 	}
 	// What belongs to no namespace is observed all the same.
 	own := append(state.Handlers(), reflection.Handlers(append(Services(g.catalog), health.Service)...)...)
 	for _, handler := range own {
-		serve := rpc.Chain(func(ctx context.Context, _ *rpc.Call, stream rpc.Stream) error { return handler.Serve(ctx, stream) }, g.observe, g.recover)
-		routes = append(routes, rpc.Route{Method: handler.Method, Serve: serve})
+		routes = append(routes, rpc.Route{Method: handler.Method, Serve: g.ownHandler(handler)})
 	}
 	return routes
 }
@@ -29,18 +26,30 @@ func Routes(g *Gateway, state *health.State) []rpc.Route {
 // Services returns the full names of the services that a catalog's clients may call, for [health.NewState].
 func Services(c *catalog.Catalog) []string {
 	var names []string
-	for _, i := range served(c) {
-		names = append(names, i.Service)
+	for _, m := range methods(c) {
+		if !slices.Contains(names, m.Service) {
+			names = append(names, m.Service)
+		}
 	}
 	return names
 }
 
-// served returns the interfaces that clients may call.
-func served(c *catalog.Catalog) []catalog.Interface {
-	var all []catalog.Interface
+// methods returns what clients may call: the interfaces but those that only fill slots, and the services of patterns.
+func methods(c *catalog.Catalog) []*rpc.Method {
+	var all []*rpc.Method
 	for _, i := range c.Interfaces() {
-		if i.Kind != catalog.SlotKind {
-			all = append(all, i)
+		if i.Kind == catalog.SlotKind {
+			continue
+		}
+		for _, r := range i.RPCs {
+			all = append(all, r.Method)
+		}
+	}
+	for _, p := range c.Patterns() {
+		for _, s := range p.Services {
+			for _, r := range s.RPCs {
+				all = append(all, r.Method)
+			}
 		}
 	}
 	return all

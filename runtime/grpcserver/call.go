@@ -48,6 +48,7 @@ func (r *route) run(s *h2.Stream) {
 	c.Context = s.Context()
 	c.Call = rpc.Call{Method: r.method, Peer: rpc.Peer{Address: s.RemoteAddr(), Protocol: "grpc"}, Header: &s.Header, Response: c}
 	if c.encoding = encodingOf(s.Header.Get("content-type")); c.encoding == nil {
+		r.of.count(rpc.RefusedType)
 		refuseType(s)
 		return
 	}
@@ -115,6 +116,9 @@ func (c *call) Receive(message proto.Message) error {
 		return err
 	}
 	c.received++
+	if limit := c.Call.MaxMessageBytes; limit > 0 && len(data) > limit {
+		return c.Call.MessageTooLarge(int64(len(data))) // it was taken in before the limit was known
+	}
 	if flags&^1 != 0 {
 		return fault.New(fault.Internal, "the flags before a message are %#x; they are 0, or 1 when it is compressed", flags)
 	}
@@ -128,11 +132,11 @@ func (c *call) decompress(data []byte, message proto.Message) error {
 	if c.codec == nil {
 		return fault.New(fault.Internal, "a message is compressed, and grpc-encoding does not say how")
 	}
-	limit := c.route.method.MessageLimit()
+	limit := c.Call.MessageLimit()
 	inflated, err := c.codec.Decompress(nil, data, limit)
 	switch {
 	case errors.Is(err, compress.ErrTooLarge):
-		return rpc.MessageTooLarge(c.route.method, int64(limit)+1)
+		return c.Call.MessageTooLarge(int64(limit) + 1)
 	case err != nil:
 		return fault.Wrap(err, fault.InvalidArgument, "", "a message does not decompress with %s", c.codec.Name())
 	}
@@ -176,8 +180,8 @@ func (c *call) readNext() (flags byte, data []byte, err error) {
 		return 0, nil, receiveError(err)
 	}
 	size := int64(binary.BigEndian.Uint32(b.b[1:]))
-	if size > int64(c.route.method.MessageLimit()) {
-		return 0, nil, rpc.MessageTooLarge(c.route.method, size)
+	if size > int64(c.Call.MessageLimit()) {
+		return 0, nil, c.Call.MessageTooLarge(size)
 	}
 	flags = b.b[0]
 	b.b = b.b[:0]

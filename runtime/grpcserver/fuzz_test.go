@@ -45,7 +45,7 @@ func FuzzCall(f *testing.F) {
 		}
 		before := runtime.NumGoroutine()
 		rest := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusTeapot) })
-		server := h2.NewServer(grpcserver.New(routes(new(leaks)), rest), h2.Options{Limits: h2.Limits{BodyTimeout: time.Minute}})
+		server := h2.NewServer(grpcserver.New(routes(new(leaks)), rest, nil), h2.Options{Limits: h2.Limits{BodyTimeout: time.Minute}})
 		near, far := net.Pipe()
 		served := make(chan struct{})
 		go func() {

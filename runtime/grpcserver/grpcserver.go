@@ -24,22 +24,28 @@ const prefixSize = 5
 
 // Handler serves streams. Make one with [New].
 type Handler struct {
+	// Refused is told of requests that are refused before they are calls, but for those that admit refuses; nil is told nothing. It is set before the first request.
+	Refused rpc.Refused
+
 	routes map[string]*route
 	rest   h2.Plan
+	admit  func(s *h2.Stream) error
 }
 
 // route is a method, and who serves it.
 type route struct {
+	of     *Handler
 	method *rpc.Method
 	serve  rpc.ServeFunc
 	plan   h2.Plan
 }
 
-// New returns a handler that serves gRPC by routes, and gives every other request to rest.
-func New(routes []rpc.Route, rest http.Handler) *Handler {
-	h := &Handler{routes: make(map[string]*route, len(routes)), rest: h2.HTTP(rest)}
+// New returns a handler that serves gRPC by routes, and gives every other request to rest. A call for which admit returns an error is refused with it; admit is called
+// on the goroutine that reads the connection, and must not block. nil admits every call.
+func New(routes []rpc.Route, rest http.Handler, admit func(s *h2.Stream) error) *Handler {
+	h := &Handler{routes: make(map[string]*route, len(routes)), rest: h2.HTTP(rest), admit: admit}
 	for _, r := range routes {
-		bound := &route{method: r.Method, serve: r.Serve}
+		bound := &route{of: h, method: r.Method, serve: r.Serve}
 		switch r.Method.Shape {
 		case rpc.ShapeUnary, rpc.ShapeServerStream:
 			// A body of more than one message of the largest size overflows.
@@ -59,20 +65,25 @@ func (r *route) tooLarge(body []byte) bool {
 
 // Plan serves a request by its route.
 func (h *Handler) Plan(s *h2.Stream) h2.Plan {
-	switch {
-	case !isGRPC(s.Header.Get("content-type")):
+	if !isGRPC(s.Header.Get("content-type")) {
 		return h.rest
-	case s.Header.Method != http.MethodPost:
-		return h2.Plan{Serve: refuseMethod}
+	}
+	if h.admit != nil {
+		if err := h.admit(s); err != nil {
+			return h2.Plan{Serve: func(s *h2.Stream) { refuse(s, err) }}
+		}
+	}
+	if s.Header.Method != http.MethodPost {
+		return h2.Plan{Serve: h.refuseMethod}
 	}
 	r := h.routes[s.Header.Path]
 	if r == nil {
-		return h2.Plan{Serve: refuseProcedure}
+		return h2.Plan{Serve: h.refuseProcedure}
 	}
 	if text := s.Header.Get("grpc-timeout"); text != "" {
 		timeout, ok := parseTimeout(text)
 		if !ok {
-			return h2.Plan{Serve: refuseTimeout}
+			return h2.Plan{Serve: h.refuseTimeout}
 		}
 		s.SetDeadline(time.Now().Add(timeout))
 	}
@@ -85,19 +96,29 @@ func isGRPC(value string) bool {
 	return ok && (rest == "" || rest[0] == '+' || rest[0] == ';')
 }
 
+// count tells of a request that is refused.
+func (h *Handler) count(reason string) {
+	if h.Refused != nil {
+		h.Refused("grpc", reason)
+	}
+}
+
 // refuseMethod answers a request that is no POST.
-func refuseMethod(s *h2.Stream) {
+func (h *Handler) refuseMethod(s *h2.Stream) {
+	h.count(rpc.RefusedMethod)
 	block := h2.AppendField(h2.AppendStatus(nil, http.StatusMethodNotAllowed), "allow", http.MethodPost)
 	_ = s.Respond(block, nil, nil) // a peer that is gone does not read it
 }
 
 // refuseProcedure answers a call of what nobody serves.
-func refuseProcedure(s *h2.Stream) {
+func (h *Handler) refuseProcedure(s *h2.Stream) {
+	h.count(rpc.RefusedProcedure)
 	refuse(s, rpc.UnknownProcedure(s.Header.Path))
 }
 
 // refuseTimeout answers a call whose deadline cannot be read.
-func refuseTimeout(s *h2.Stream) {
+func (h *Handler) refuseTimeout(s *h2.Stream) {
+	h.count(rpc.RefusedMalformed)
 	refuse(s, fault.New(fault.InvalidArgument, "grpc-timeout %q is none; it is one to eight digits and a unit of H, M, S, m, u, n", rpc.Clip(s.Header.Get("grpc-timeout"))))
 }
 

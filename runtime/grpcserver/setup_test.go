@@ -146,13 +146,17 @@ type fixture struct {
 	*leaks
 	server  *h2.Server
 	address string
+	// refused takes why requests were refused before they were calls.
+	refused chan string
 }
 
 func start(t testing.TB, limits h2.Limits) *fixture {
 	t.Helper()
-	f := &fixture{leaks: new(leaks)}
+	f := &fixture{leaks: new(leaks), refused: make(chan string, 100)}
 	rest := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "rest") })
-	f.server = h2.NewServer(grpcserver.New(routes(f.leaks), rest), h2.Options{Limits: limits})
+	handler := grpcserver.New(routes(f.leaks), rest, nil)
+	handler.Refused = func(protocol, reason string) { f.refused <- protocol + " " + reason }
+	f.server = h2.NewServer(handler, h2.Options{Limits: limits})
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	f.address = listener.Addr().String()

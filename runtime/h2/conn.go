@@ -22,6 +22,7 @@ type conn struct {
 	netConn net.Conn
 	tls     *tls.ConnectionState
 	remote  string
+	local   net.Addr
 	input   input
 
 	// Only the reading goroutine touches these.
@@ -69,7 +70,7 @@ type conn struct {
 
 func newConn(s *Server, netConn net.Conn, prefix []byte) *conn {
 	c := &conn{
-		server: s, netConn: netConn,
+		server: s, netConn: netConn, local: netConn.LocalAddr(),
 		streams:    make(map[uint32]*Stream),
 		recvWindow: frame.DefaultWindow, wideWindow: leastWindow,
 		sendWindow: frame.DefaultWindow, streamSendWindow: frame.DefaultWindow,

@@ -2,6 +2,8 @@ package h2
 
 import (
 	"context"
+	"net"
+	"net/http"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -10,6 +12,7 @@ import (
 // streamContext is the context of one stream. It is part of the stream, costs a timer only when somebody waits for a deadline, and has AfterFunc, so that
 // contexts made from it cost no goroutine.
 type streamContext struct {
+	local net.Addr
 	// ended tells that err is set: the way that needs no lock.
 	ended atomic.Bool
 
@@ -30,8 +33,13 @@ func (c *streamContext) Deadline() (time.Time, bool) {
 	return c.deadline, !c.deadline.IsZero()
 }
 
-// Value returns nil: a stream carries none.
-func (c *streamContext) Value(any) any { return nil }
+// Value returns the address that the peer has connected to for [http.LocalAddrContextKey], as contexts of net/http do, and nil for every other key.
+func (c *streamContext) Value(key any) any {
+	if key == http.LocalAddrContextKey {
+		return c.local
+	}
+	return nil
+}
 
 // Err asks the clock, because no timer may be running.
 func (c *streamContext) Err() error {

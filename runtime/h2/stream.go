@@ -4,6 +4,7 @@ import (
 	"context"
 	"io"
 	"log/slog"
+	"net"
 	"os"
 	"runtime/debug"
 	"time"
@@ -63,6 +64,7 @@ type Stream struct {
 
 func newStream(c *conn, id uint32) *Stream {
 	s := &Stream{conn: c, id: id}
+	s.ctx.local = c.local
 	s.Header.init()
 	return s
 }
@@ -90,6 +92,9 @@ func (s *Stream) SetDeadline(deadline time.Time) { s.ctx.setDeadline(deadline) }
 
 // RemoteAddr returns the address of the peer.
 func (s *Stream) RemoteAddr() string { return s.conn.remote }
+
+// LocalAddr returns the address that the peer has connected to.
+func (s *Stream) LocalAddr() net.Addr { return s.ctx.local }
 
 // Body returns what has come of a request that was taken in whole. It is valid until the stream ends.
 func (s *Stream) Body() []byte {

@@ -8,7 +8,6 @@ import (
 	"connectrpc.com/connect"
 
 	"github.com/prismgate/prism/runtime/compress"
-	"github.com/prismgate/prism/runtime/fault"
 	"github.com/prismgate/prism/runtime/rpc"
 )
 
@@ -72,7 +71,7 @@ func (d *decompressor) inflate(source io.Reader) error {
 	d.inflated, err = d.codec.Decompress(d.inflated[:0], message, limit)
 	switch {
 	case errors.Is(err, compress.ErrTooLarge):
-		return toConnect(inflatedTooLarge(d.method))
+		return toConnect(rpc.MessageTooLarge(d.method, int64(limit)+1))
 	case err != nil:
 		return connect.NewError(connect.CodeInvalidArgument, err)
 	}
@@ -91,11 +90,6 @@ func (d *decompressor) take(source io.Reader) ([]byte, error) {
 }
 
 func (d *decompressor) Close() error { return nil }
-
-func inflatedTooLarge(m *rpc.Method) error {
-	return fault.New(fault.ResourceExhausted, "the inflated message is larger than the %d bytes that %s takes: split it, or store the payload elsewhere and send a reference",
-		m.MessageLimit(), m.Procedure)
-}
 
 // compressor deflates one message after the other.
 type compressor struct {

@@ -30,6 +30,8 @@ type front struct {
 	binding *binding
 	next    http.Handler
 	writer  *connect.ErrorWriter
+	// refused is told of requests that are refused before they are calls.
+	refused func(r *http.Request, reason string)
 	// intakes holds *intake for reuse.
 	intakes sync.Pool
 }
@@ -40,26 +42,28 @@ func (f *front) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		// The answer depends on the namespace, and later on who asks: no cache may give it to anybody else.
 		w.Header().Add("Vary", rpc.NamespaceHeader)
 		w.Header().Set("Cache-Control", "no-store")
-		f.next.ServeHTTP(w, r)
+		f.pass(w, r)
 		return
 	}
 	if r.Method != http.MethodPost {
+		f.refused(r, rpc.RefusedMethod)
 		w.Header().Set("Allow", http.MethodPost)
 		http.Error(w, fmt.Sprintf("%s is called with POST", m.Procedure), http.StatusMethodNotAllowed)
 		return
 	}
 	wire, ok := wireOf(r.Header.Get("Content-Type"), m.Shape)
 	if !ok {
+		f.refused(r, rpc.RefusedType)
 		http.Error(w, fmt.Sprintf("the content type %q is none that %s takes; it takes %s", rpc.Clip(r.Header.Get("Content-Type")), m.Procedure, contentTypes(m.Shape)),
 			http.StatusUnsupportedMediaType)
 		return
 	}
 	switch m.Shape {
 	case rpc.ShapeBidi:
-		f.next.ServeHTTP(w, inBothDirections(w, r))
+		f.pass(w, inBothDirections(w, r))
 		return
 	case rpc.ShapeClientStream:
-		f.next.ServeHTTP(w, r)
+		f.pass(w, r)
 		return
 	case rpc.ShapeUnary, rpc.ShapeServerStream:
 	}
@@ -84,7 +88,19 @@ func (f *front) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	r.Body = in
 	r.ContentLength = int64(in.message.Len())
-	f.next.ServeHTTP(w, r)
+	f.pass(w, r)
+}
+
+type begunKey struct{}
+
+// pass gives a request to connect-go. When no call has come of it, connect-go has refused it: a timeout that is none, a compression that it does not know, a body that
+// has no message.
+func (f *front) pass(w http.ResponseWriter, r *http.Request) {
+	begun := false
+	f.next.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), begunKey{}, &begun)))
+	if !begun {
+		f.refused(r, rpc.RefusedMalformed)
+	}
 }
 
 // inBothDirections lets connect-go serve a stream each way over HTTP/1.1, which it refuses. What the protocol lacks there is multiplexing and not a direction: a client

@@ -19,7 +19,9 @@ import (
 const compressMinBytes = 1024
 
 // NewHandler serves one method over HTTP. The handler is to be reached at the method's procedure; each call goes to serve.
-func NewHandler(m *rpc.Method, serve rpc.ServeFunc) http.Handler {
+func NewHandler(m *rpc.Method, serve rpc.ServeFunc) http.Handler { return newFront(m, serve) }
+
+func newFront(m *rpc.Method, serve rpc.ServeFunc) *front {
 	b := &binding{method: m, serve: serve}
 	options := []connect.HandlerOption{
 		withCodecs(),
@@ -34,7 +36,7 @@ func NewHandler(m *rpc.Method, serve rpc.ServeFunc) http.Handler {
 		options = append(options, connect.WithIdempotency(connect.IdempotencyIdempotent))
 	case rpc.IdempotencyUnknown:
 	}
-	return &front{binding: b, next: b.handler(options), writer: connect.NewErrorWriter()}
+	return &front{binding: b, next: b.handler(options), writer: connect.NewErrorWriter(), refused: func(*http.Request, string) {}}
 }
 
 func (b *binding) handler(options []connect.HandlerOption) http.Handler {
@@ -58,7 +60,7 @@ type binding struct {
 
 func (b *binding) unary(ctx context.Context, request *connect.Request[frame]) (*connect.Response[reply], error) {
 	x := &exchange{first: request.Msg}
-	if err := b.run(ctx, x, request.Peer(), request.Header()); err != nil {
+	if err := b.begin(ctx, x, request.Peer(), request.Header()); err != nil {
 		return nil, toConnect(err, x.header, x.trailer)
 	}
 	return x.response()
@@ -79,7 +81,7 @@ func (b *binding) clientStream(ctx context.Context, stream *connect.ClientStream
 		}
 		return nil, io.EOF
 	}}
-	if err := b.run(ctx, x, stream.Peer(), stream.RequestHeader()); err != nil {
+	if err := b.begin(ctx, x, stream.Peer(), stream.RequestHeader()); err != nil {
 		return nil, toConnect(err, x.header, x.trailer)
 	}
 	return x.response()
@@ -91,10 +93,18 @@ func (b *binding) bidi(ctx context.Context, stream *connect.BidiStream[frame, re
 }
 
 func (b *binding) runStream(ctx context.Context, x *exchange, peer connect.Peer, header http.Header) error {
-	if err := b.run(ctx, x, peer, header); err != nil {
+	if err := b.begin(ctx, x, peer, header); err != nil {
 		return toConnect(err)
 	}
 	return nil
+}
+
+// begin runs a call that connect-go has made of a request, see [front.pass].
+func (b *binding) begin(ctx context.Context, x *exchange, peer connect.Peer, header http.Header) error {
+	if begun, ok := ctx.Value(begunKey{}).(*bool); ok {
+		*begun = true
+	}
+	return b.run(ctx, x, peer, header)
 }
 
 func (b *binding) run(ctx context.Context, x *exchange, peer connect.Peer, header http.Header) error {
@@ -134,8 +144,14 @@ func (x *exchange) Receive(message proto.Message) error {
 			if errors.Is(err, io.EOF) {
 				return io.EOF
 			}
+			if connect.CodeOf(err) == connect.CodeResourceExhausted { // connect-go's own sentence names no remedy
+				return x.Call.MessageTooLarge(int64(x.Call.MessageLimit()) + 1)
+			}
 			return receiveError(err)
 		}
+	}
+	if limit := x.Call.MaxMessageBytes; limit > 0 && len(next.encoded) > limit {
+		return x.Call.MessageTooLarge(int64(len(next.encoded))) // connect-go knows the method's limit only
 	}
 	if err := next.decode(message); err != nil {
 		return rpc.InvalidRequest(message, err)

@@ -8,26 +8,27 @@ import (
 	"net"
 	"os"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/prismgate/prism/runtime/h2/frame"
 )
 
 // greet finds out what a connection speaks and has it served. It returns when the connection is closed or in the hands of net/http.
-func (s *Server) greet(accepted net.Conn) {
+func (s *Server) greet(accepted net.Conn, secure *tls.Config) {
 	closed := func() { s.stats.open.Add(-1) }
 	deadline := time.Now().Add(s.config.Limits.HandshakeTimeout)
-	if s.tls != nil {
-		s.greetTLS(&conn{Conn: accepted, closed: closed}, deadline)
+	if secure != nil {
+		s.greetTLS(&conn{Conn: accepted, closed: closed}, secure, deadline)
 		return
 	}
 	if err := accepted.SetDeadline(deadline); err != nil {
-		s.drop(accepted, err)
+		s.drop(accepted, &s.stats.unknown, err)
 		return
 	}
 	first, http2, err := peek(accepted, s.config.Limits.MaxHeaderBytes)
 	if err != nil {
-		s.drop(accepted, err)
+		s.drop(accepted, &s.stats.unknown, err)
 		return
 	}
 	if !s.ready(accepted, accepted) {
@@ -42,8 +43,8 @@ func (s *Server) greet(accepted net.Conn) {
 	s.toHTTP.give(&conn{Conn: accepted, peeked: first, closed: closed})
 }
 
-func (s *Server) greetTLS(below *conn, deadline time.Time) {
-	secure := tls.Server(below, s.tls)
+func (s *Server) greetTLS(below *conn, config *tls.Config, deadline time.Time) {
+	secure := tls.Server(below, config)
 	err := below.SetDeadline(deadline)
 	if err == nil {
 		err = secure.Handshake() //nolint:noctx // the deadline is the connection's
@@ -52,7 +53,7 @@ func (s *Server) greetTLS(below *conn, deadline time.Time) {
 		if !errors.Is(err, os.ErrDeadlineExceeded) {
 			linger(below.Conn)
 		}
-		s.drop(below.Conn, err)
+		s.drop(below.Conn, &s.stats.unsecured, err)
 		return
 	}
 	if !s.ready(below.Conn, below) {
@@ -84,15 +85,14 @@ func (s *Server) ready(accepted, deadlines net.Conn) bool {
 	return false
 }
 
-// drop closes a connection that cannot be served.
-func (s *Server) drop(accepted net.Conn, err error) {
+// drop closes a connection that cannot be served, and counts it by its reason, or as silent.
+func (s *Server) drop(accepted net.Conn, reason *atomic.Int64, err error) {
 	s.greeted(accepted)
 	s.stats.open.Add(-1)
 	if errors.Is(err, os.ErrDeadlineExceeded) {
-		s.stats.silent.Add(1)
-	} else {
-		s.stats.unknown.Add(1)
+		reason = &s.stats.silent
 	}
+	reason.Add(1)
 	s.log.Debug("connection refused", "peer", accepted.RemoteAddr().String(), "error", err.Error())
 	_ = accepted.Close()
 }

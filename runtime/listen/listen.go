@@ -25,7 +25,7 @@ type Config struct {
 	HTTP2 *h2.Server
 	// HTTP serves requests of HTTP/1.1, and every request when HTTP2 is nil.
 	HTTP http.Handler
-	// TLS is how connections are secured; nil serves in clear. Its NextProtos are set here.
+	// TLS is how the connections of [Server.Serve] are secured; nil serves in clear. Its NextProtos are set here.
 	TLS *tls.Config
 	// Limits bound what peers may hold. A field that is zero has its default.
 	Limits Limits
@@ -110,16 +110,28 @@ func New(config Config) *Server {
 		ErrorLog:          slog.NewLogLogger(config.Log.Handler(), slog.LevelDebug),
 	}
 	if config.TLS != nil {
-		s.tls = config.TLS.Clone()
-		s.tls.NextProtos = []string{"h2", "http/1.1"}
-		// Small records in the beginning are for browsers on slow lines; they cost a system call each.
-		s.tls.DynamicRecordSizingDisabled = true
+		s.tls = Secure(config.TLS)
 	}
 	return s
 }
 
+// Secure returns a copy of a configuration that offers what a server speaks, for [Server.ServeTLS].
+func Secure(config *tls.Config) *tls.Config {
+	secure := config.Clone()
+	secure.NextProtos = []string{"h2", "http/1.1"}
+	// Small records in the beginning are for browsers on slow lines; they cost a system call each.
+	secure.DynamicRecordSizingDisabled = true
+	return secure
+}
+
 // Serve takes connections from a listener until that fails or the server is closed, and then returns [ErrClosed]. It may be called for several listeners.
 func (s *Server) Serve(listener net.Listener) error {
+	return s.ServeTLS(listener, func() *tls.Config { return s.tls })
+}
+
+// ServeTLS is Serve for a listener that is secured in its own way. It asks for each connection how, so that certificates can be replaced; the answer is one of
+// [Secure], or nil to serve in clear.
+func (s *Server) ServeTLS(listener net.Listener, secure func() *tls.Config) error {
 	s.mu.Lock()
 	if s.closed {
 		s.mu.Unlock()
@@ -136,7 +148,7 @@ func (s *Server) Serve(listener net.Listener) error {
 		switch {
 		case err == nil:
 			wait = 0
-			s.take(accepted)
+			s.take(accepted, secure())
 		case s.isClosed():
 			return ErrClosed
 		case outOfResources(err):
@@ -156,7 +168,7 @@ func outOfResources(err error) bool {
 }
 
 // take serves a connection on a goroutine of its own, if there is room for it.
-func (s *Server) take(accepted net.Conn) {
+func (s *Server) take(accepted net.Conn, secure *tls.Config) {
 	if open := s.stats.open.Add(1); open > int64(s.config.Limits.MaxConnections) {
 		s.stats.open.Add(-1)
 		s.stats.refused.Add(1)
@@ -175,7 +187,7 @@ func (s *Server) take(accepted net.Conn) {
 	s.serving.Add(1)
 	go func() {
 		defer s.serving.Done()
-		s.greet(accepted)
+		s.greet(accepted, secure)
 	}()
 }
 
@@ -251,19 +263,21 @@ type Stats struct {
 	Refused int64
 	// Silent is how many did not say in time what they speak.
 	Silent int64
-	// Unknown is how many spoke neither HTTP/2 nor HTTP/1.1, or failed the TLS handshake.
+	// Unsecured is how many failed the TLS handshake.
+	Unsecured int64
+	// Unknown is how many spoke neither HTTP/2 nor HTTP/1.1.
 	Unknown int64
 }
 
 // HTTP2 is what serves the connections that speak HTTP/2; nil when net/http does.
 func (s *Server) HTTP2() *h2.Server { return s.config.HTTP2 }
 
-type counters struct{ open, accepted, refused, silent, unknown atomic.Int64 }
+type counters struct{ open, accepted, refused, silent, unsecured, unknown atomic.Int64 }
 
 // Stats returns the figures.
 func (s *Server) Stats() Stats {
 	return Stats{
 		Open: s.stats.open.Load(), Accepted: s.stats.accepted.Load(), Refused: s.stats.refused.Load(),
-		Silent: s.stats.silent.Load(), Unknown: s.stats.unknown.Load(),
+		Silent: s.stats.silent.Load(), Unsecured: s.stats.unsecured.Load(), Unknown: s.stats.unknown.Load(),
 	}
 }

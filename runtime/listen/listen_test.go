@@ -242,7 +242,7 @@ func TestAHandshakeThatStallsIsCutOff(t *testing.T) {
 	_, err := io.WriteString(conn, "GET / HTTP/1.1\r\nHost: a\r\n\r\n") // no TLS at all
 	require.NoError(t, err)
 	_, _ = io.Copy(io.Discard, conn)
-	require.Eventually(t, func() bool { return f.Stats().Unknown == 1 }, 5*time.Second, time.Millisecond, "%+v", f.Stats())
+	require.Eventually(t, func() bool { return f.Stats().Unsecured == 1 }, 5*time.Second, time.Millisecond, "%+v", f.Stats())
 }
 
 func TestALPNTellsWhatTLSCarries(t *testing.T) {

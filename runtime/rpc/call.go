@@ -7,6 +7,7 @@ package rpc
 import (
 	"context"
 	"iter"
+	"time"
 )
 
 // NamespaceHeader is the request header that names the namespace of a call.
@@ -21,10 +22,35 @@ type Call struct {
 	// Namespace is the namespace that the call addresses. The gateway sets it once it knows that it exists; before, and for methods that belong to none, it is
 	// empty.
 	Namespace string
+	// Start is when the gateway began to serve the call; zero outside of a gateway.
+	Start time.Time
+	// RequestID is what the call is called in logs, traces and answers; empty as long as nobody needed it, see [Call.ID].
+	RequestID string
+	// MaxMessageBytes bounds each request message of this call, where that is less than the method's limit. 0 adds no bound. Transports obey it in Receive.
+	MaxMessageBytes int
+	// Explain says what serves the call, for callers who may ask: the chain of patterns, the backend instances. The gateway sets it with Namespace.
+	Explain string
 	// Header is the request's header; never nil.
 	Header Header
 	// Response takes the response's header and trailer; never nil.
 	Response ResponseWriter
+}
+
+// ID returns the call's RequestID, which is made when nobody has given one.
+func (c *Call) ID() string {
+	if c.RequestID == "" {
+		c.RequestID = newRequestID()
+	}
+	return c.RequestID
+}
+
+// MessageLimit returns the bound on each request message of the call in bytes: the method's, or MaxMessageBytes where that is less.
+func (c *Call) MessageLimit() int {
+	limit := c.Method.MessageLimit()
+	if c.MaxMessageBytes > 0 {
+		limit = min(limit, c.MaxMessageBytes)
+	}
+	return limit
 }
 
 // Peer is the other end of a call.

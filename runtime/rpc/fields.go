@@ -9,6 +9,8 @@ type Field[Set any] struct {
 	Name string
 
 	offered  func(*Set) bool
+	get      func(*Set) any
+	set      func(set *Set, implementation any)
 	handlers func(*Set) []Handler
 	connect  func(*Set, Conn)
 	copy     func(to, from *Set)
@@ -19,6 +21,12 @@ func FieldOf[Set, Contract any](name string, at func(*Set) *Contract, handlers f
 	return Field[Set]{
 		Name:    name,
 		offered: func(set *Set) bool { return any(*at(set)) != nil },
+		get:     func(set *Set) any { return *at(set) },
+		set: func(set *Set, implementation any) {
+			if contract, ok := implementation.(Contract); ok {
+				*at(set) = contract
+			}
+		},
 		handlers: func(set *Set) []Handler {
 			if handlers == nil {
 				return nil
@@ -54,6 +62,35 @@ func (f Fields[Set]) Names(set *Set) []string {
 	}
 	slices.Sort(names)
 	return names
+}
+
+// Offering gives implementations by the catalog names of their interfaces: the contract's Go value, or nil for what it does not offer. Generated sets are
+// offerings. By it a set can be filled from one of another module, which is of another type, though its contracts are the same.
+type Offering interface {
+	// Interface returns the implementation of the interface of that catalog name; nil when it is not offered.
+	Interface(name string) any
+}
+
+// Interface returns the implementation of the named interface in a set; nil when the set does not offer it.
+func (f Fields[Set]) Interface(set *Set, name string) any {
+	for _, field := range f {
+		if field.Name == name {
+			return field.get(set)
+		}
+	}
+	return nil
+}
+
+// From returns a set of what an offering offers; nil of nil. What the set has no field for is left out.
+func (f Fields[Set]) From(offering Offering) *Set {
+	if offering == nil {
+		return nil
+	}
+	set := new(Set)
+	for _, field := range f {
+		field.set(set, offering.Interface(field.Name))
+	}
+	return set
 }
 
 // Only returns a copy of a set with nothing but the named interfaces.

@@ -77,3 +77,19 @@ func TestClientsCallTheNamedInterfaces(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, "served a", response.GetValue())
 }
+
+func TestAnOfferingOfAnotherTypeFillsASet(t *testing.T) {
+	t.Parallel()
+	require.Nil(t, fields.From(nil))
+	require.Equal(t, &set{}, fields.From(offering{}))
+	filled := fields.From(offering{"z_upper": upperServer{}, "a_repeat": "not a repeater", "unknown": upperServer{}})
+	require.Equal(t, &set{Upper: upperServer{}}, filled, "what does not fulfil the contract, or has no field, is left out")
+	require.Equal(t, upperServer{}, fields.Interface(filled, "z_upper"))
+	require.Nil(t, fields.Interface(filled, "a_repeat"))
+	require.Nil(t, fields.Interface(filled, "unknown"))
+}
+
+// offering stands for a set of another module.
+type offering map[string]any
+
+func (o offering) Interface(name string) any { return o[name] }

@@ -90,7 +90,8 @@ type inProcessCall struct {
 func (c *inProcessCall) serve(handler Handler) {
 	defer c.cancel()
 	defer close(c.done)
-	c.err = connError(handler.Serve(inCall(c.ctx, handler.Method), serverEnd{c}))
+	ctx := inCall(c.ctx, handler.Method)
+	c.err = connError(handler.Serve(ctx, serverEnd{c, &ctx.Call}))
 }
 
 func (c *inProcessCall) Send(request proto.Message) error {
@@ -151,11 +152,20 @@ func (c *inProcessCall) outcome() error {
 }
 
 // serverEnd is the server's end of a call.
-type serverEnd struct{ call *inProcessCall }
+type serverEnd struct {
+	call *inProcessCall
+	// known is what the handler knows of the call.
+	known *Call
+}
 
 func (s serverEnd) Receive(request proto.Message) error {
 	select {
 	case message := <-s.call.requests:
+		if limit := s.known.MaxMessageBytes; limit > 0 {
+			if size := proto.Size(message); size > limit {
+				return s.known.MessageTooLarge(int64(size))
+			}
+		}
 		return handOver(request, message)
 	case <-s.call.lastRequest:
 		return io.EOF
@@ -177,7 +187,7 @@ func (s serverEnd) Send(response proto.Message) error {
 }
 
 // inCall is the context of a handler: a call without header and peer.
-func inCall(ctx context.Context, m *Method) context.Context {
+func inCall(ctx context.Context, m *Method) *CallContext {
 	return &CallContext{Context: ctx, Call: Call{Method: m, Header: noHeader{}, Response: noResponse{}}}
 }
 

@@ -238,3 +238,25 @@ func TestHandlersKnowTheirCall(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, "Upper", response.GetValue())
 }
+
+func TestAMessageIsHeldToTheLimitOfItsCall(t *testing.T) {
+	method := &rpc.Method{Procedure: "/test.v1.Test/Up", Shape: rpc.ShapeClientStream, NewRequest: func() proto.Message { return new(wrapperspb.StringValue) }}
+	up := rpc.ClientStream(method, func(ctx context.Context, receive func() (*wrapperspb.StringValue, error)) (*wrapperspb.StringValue, error) {
+		call := rpc.CallFrom(ctx)
+		call.Namespace, call.MaxMessageBytes = "tenant", 10
+		for {
+			if last, err := receive(); err != nil {
+				return last, err
+			}
+		}
+	})
+	call, err := rpc.InProcess([]rpc.Handler{up}).Open(t.Context(), method)
+	require.NoError(t, err)
+	defer func() { require.NoError(t, call.Close()) }()
+	require.NoError(t, call.Send(wrapperspb.String("12345678")))
+	require.NoError(t, call.Send(wrapperspb.String("123456789")))
+	err = call.Receive(new(wrapperspb.StringValue))
+	require.Equal(t, fault.ResourceExhausted, fault.CodeOf(err))
+	require.Equal(t, "MESSAGE_TOO_LARGE", fault.ReasonOf(err))
+	require.ErrorContains(t, err, "the message has at least 11 bytes; namespaces[].limits.max_message_bytes of namespace tenant allows at most 10")
+}

@@ -3,6 +3,7 @@ package rpc
 import (
 	"errors"
 	"regexp"
+	"strconv"
 	"strings"
 
 	"google.golang.org/protobuf/encoding/protojson"
@@ -25,10 +26,22 @@ func UnknownProcedure(path string) *fault.Error {
 	return fault.New(fault.Unimplemented, "unknown procedure %q; `prism registry interfaces list` names the interfaces, and a procedure is /<service>/<method>", Clip(path))
 }
 
-// MessageTooLarge is the fault of a message of at least size bytes. It has no details: those are the service's.
+// MessageTooLarge is the fault of a message of at least size bytes, which are more than the method takes.
 func MessageTooLarge(m *Method, size int64) *fault.Error {
-	return fault.New(fault.ResourceExhausted, "the message has at least %d bytes; %s takes at most %d: split it, or store the payload elsewhere and send a reference",
-		size, m.Procedure, m.MessageLimit())
+	return tooLarge(size, m.Procedure+" takes", m.MessageLimit())
+}
+
+// MessageTooLarge is the fault of a message of at least size bytes, which are more than [Call.MessageLimit].
+func (c *Call) MessageTooLarge(size int64) *fault.Error {
+	if limit := c.MessageLimit(); limit < c.Method.MessageLimit() {
+		return tooLarge(size, "namespaces[].limits.max_message_bytes of namespace "+c.Namespace+" allows", limit)
+	}
+	return MessageTooLarge(c.Method, size)
+}
+
+func tooLarge(size int64, whose string, limit int) *fault.Error {
+	return fault.New(fault.ResourceExhausted, "the message has at least %d bytes; %s at most %d: split it, or store the payload elsewhere and send a reference",
+		size, whose, limit).WithReason("MESSAGE_TOO_LARGE", "max_message_bytes", strconv.Itoa(limit))
 }
 
 // ParseJSON reads a message in protobuf's JSON. Fields that the schema does not know are ignored, so that clients and gateways need not be of one version.

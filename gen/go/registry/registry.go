@@ -10,6 +10,8 @@ import (
 	"github.com/prismgate/prism/gen/go/prism/keyvalue/v1/keyvaluerpc"
 	"github.com/prismgate/prism/gen/go/prism/list/v1/listrpc"
 	"github.com/prismgate/prism/gen/go/prism/object/v1/objectrpc"
+	patternsv1 "github.com/prismgate/prism/gen/go/prism/patterns/v1"
+	"github.com/prismgate/prism/gen/go/prism/patterns/v1/patternsrpc"
 	"github.com/prismgate/prism/gen/go/prism/pubsub/v1/pubsubrpc"
 	"github.com/prismgate/prism/gen/go/prism/queue/v1/queuerpc"
 	"github.com/prismgate/prism/gen/go/prism/set/v1/setrpc"
@@ -1564,11 +1566,103 @@ func timeSeriesRetentionInterface() catalog.Interface {
 func memStoreBackend() catalog.Backend {
 	return catalog.Backend{
 		Name:             "memstore",
-		Implements:       []string{"keyvalue_basic", "keyvalue_batch", "keyvalue_cas", "keyvalue_scan", "keyvalue_transactional", "keyvalue_ttl"},
-		Models:           []string{"KeyValue"},
+		Implements:       []string{"keyvalue_basic", "keyvalue_batch", "keyvalue_cas", "keyvalue_scan", "keyvalue_transactional", "keyvalue_ttl", "pubsub_basic", "pubsub_filtering", "pubsub_ordering", "pubsub_persistent", "pubsub_wildcards", "queue_basic", "queue_dead_letter", "queue_delayed", "queue_priority", "queue_visibility"},
+		Models:           []string{"KeyValue", "PubSub", "Queue"},
 		Implementability: 100,
 		Doc:              "MemStore keeps everything in the gateway's memory: the embedded default, for development, tests and caches. It needs no server, and what it holds ends\nwith the gateway's process.",
 		NewConfig:        func() proto.Message { return new(backendsv1.MemStore) },
+		Comments:         backendsv1.Comments,
+		Check:            catalog.CheckOf(backendsv1.CheckMemStore),
+	}
+}
+
+func multicastRegistryPattern() catalog.Pattern {
+	return catalog.Pattern{
+		Name:    "multicast-registry",
+		Version: "v1",
+		Doc:     "MulticastRegistry registers identities with metadata and multicasts messages to those whose metadata satisfies a filter. All that it knows is in its\nslots: gateways with the same slots agree, and one that is killed takes nothing with it.",
+		Slots: []catalog.Slot{
+			{
+				Name:        "registry",
+				Doc:         "Stores identity → metadata mappings.",
+				Required:    []string{"keyvalue_basic", "keyvalue_scan"},
+				Optional:    []string{"keyvalue_ttl"},
+				Recommended: []string{"redis", "postgres", "dynamodb", "etcd"},
+			},
+			{
+				Name:        "messaging",
+				Doc:         "Delivers multicast messages to identities.",
+				Required:    []string{"pubsub_basic"},
+				Optional:    []string{"pubsub_persistent"},
+				Recommended: []string{"nats", "redis", "kafka"},
+			},
+			{
+				Name:        "durability",
+				Doc:         "Persists undelivered messages for offline identities.",
+				Required:    []string{"queue_basic", "queue_visibility", "queue_dead_letter"},
+				Recommended: []string{"postgres", "sqs", "rabbitmq"},
+				MayBeEmpty:  true,
+			},
+		},
+		Services: []catalog.Service{
+			{
+				Name: "prism.patterns.v1.MulticastRegistryService",
+				Doc:  "MulticastRegistryService registers identities with metadata, finds them by it, and sends messages to many of them at once.\n\nAn identity is what a client calls itself, such as a device's serial number. It is registered from Register on until Deregister, or until its time to live is\nover: Register and Heartbeat begin it anew, and so does the gateway while a stream of Subscribe is open. An identity whose registration has ended and that is\nregistered again begins without messages. Gateways compare expiry times with their own clocks, which must agree well within the times to live.\n\nAn identity has one stream of messages. A Subscribe of an identity that has one takes over: the former stream ends with ABORTED and the reason\nSUBSCRIPTION_REPLACED, and whoever had it must not subscribe again by itself. While the two overlap, a message may come on either, and, where nothing keeps\nmessages, on both. An identity is online while its stream is open, and for up to presence_ttl after its gateway was killed.\n\nWhat becomes of a message depends on the slots. With the slot durability, or else with pubsub_persistent in the slot messaging, it is kept for the identity\nuntil it is delivered, at least once: online or not, and whatever gateway is killed. With durability, messages come in the order in which their Multicasts were\nanswered, and one that comes again has its old place; with pubsub_persistent, messages stay for the retention of its topics, and are in order until one comes\nagain. With neither, a message reaches an identity at most once, and only while it is online.\n\nNOT_FOUND with the reason IDENTITY_NOT_REGISTERED says that an identity is not registered, or not any more: the client registers it again.",
+				RPCs: []catalog.RPC{
+					{
+						Name:   "Register",
+						Doc:    "Register registers an identity, or replaces the metadata and the time to live of one that is registered, which is a heartbeat too. It is answered after\nevery Multicast that begins later finds the identity.",
+						Args:   []string{"identity", "metadata"},
+						Method: patternsrpc.MulticastRegistryServiceMethods()[0],
+					},
+					{
+						Name:   "Heartbeat",
+						Doc:    "Heartbeat begins an identity's time to live anew and changes nothing else. An identity that is not registered is NOT_FOUND.",
+						Args:   []string{"identity"},
+						Method: patternsrpc.MulticastRegistryServiceMethods()[1],
+					},
+					{
+						Name:   "Deregister",
+						Doc:    "Deregister ends the registration of an identity. Its stream ends with OK, soon and on whichever gateway; messages that were kept for it and not delivered\nare dropped, dead letters too. An identity that is not registered is not an error: the answer has deregistered=false.",
+						Args:   []string{"identity"},
+						Method: patternsrpc.MulticastRegistryServiceMethods()[2],
+					},
+					{
+						Name:   "Enumerate",
+						Doc:    "Enumerate streams the identities that are registered and whose metadata satisfies a filter. Every identity that is registered and satisfies it from the\nfirst to the last moment of the call is returned. No order is promised, and an identity may come twice.",
+						Args:   []string{"filter"},
+						Method: patternsrpc.MulticastRegistryServiceMethods()[3],
+					},
+					{
+						Name:   "Multicast",
+						Doc:    "Multicast sends a message to the identities that are registered and whose metadata satisfies a filter: to all of these, or to those that are listed. It is\nanswered with the outcome for each recipient when it is known for all. An identity that fails does not keep the message from others, and the call is OK\nalso when every one has failed. An identity that is listed and not registered has failed; one that does not satisfy the filter is no recipient.\n\nNo outcome says that a client has seen the message; only Acknowledge does, and it tells the slot, not the sender.\n\nMore recipients than the pattern's max_recipients are RESOURCE_EXHAUSTED with the reason MAX_RECIPIENTS_EXCEEDED, and then nothing is sent. A filter that is\nnot of the subset is INVALID_ARGUMENT; the message says at which byte. A call that ends early has sent the message to some and not to others. A repeated call\nis another message.",
+						Args:   []string{"filter", "payload"},
+						Method: patternsrpc.MulticastRegistryServiceMethods()[4],
+					},
+					{
+						Name:   "Subscribe",
+						Doc:    "Subscribe streams the messages of an identity, which must be registered: NOT_FOUND else. The first message of the stream is Subscribed, and whatever is sent\nto the identity after it was received comes on the stream, or again on the next one. What was kept while the identity was away comes first, oldest first, and\nthen what is sent, without a gap between the two.\n\nWithout acknowledge, a message counts as delivered once the gateway has handed it to the connection: if that breaks then, the message is lost. With\nacknowledge, each message carries a receipt and comes again when it was not acknowledged in time, or when the stream has ended before; a client must be ready\nfor a message that it has seen. Where nothing keeps messages, acknowledge is FAILED_PRECONDITION with the reason NOTHING_KEEPS_MESSAGES.\n\nWith durability, a message that was delivered max_deliveries times in vain becomes a dead letter, which Redrive brings back. Where messages are kept, a slow\nsubscriber is waited for; where not, messages that do not fit into its buffer are missed, and a Missed says how many.\n\nThe stream keeps the identity registered and online. It ends with OK when the registration ends, with ABORTED when another stream takes over, and with\nUNAVAILABLE when a slot that brings messages fails or the gateway stops.",
+						Args:   []string{"identity"},
+						Method: patternsrpc.MulticastRegistryServiceMethods()[5],
+					},
+					{
+						Name:   "Acknowledge",
+						Doc:    "Acknowledge settles messages that came on a stream with acknowledge, on whichever gateway: they do not come again. A receipt that settles nothing is not an\nerror, and the answer names it: its time is over, its stream has ended, it was used before, or it was not issued for this identity. After an error, some may\nbe settled. An identity that is not registered is NOT_FOUND.",
+						Args:   []string{"identity", "receipts"},
+						Method: patternsrpc.MulticastRegistryServiceMethods()[6],
+					},
+					{
+						Name:   "Redrive",
+						Doc:    "Redrive brings the dead letters of an identity back, up to 1,000 of them, behind what is kept for it. That there are none, and that nothing keeps dead\nletters, is not an error: the answer has moved=0. An identity that is not registered is NOT_FOUND.",
+						Args:   []string{"identity"},
+						Method: patternsrpc.MulticastRegistryServiceMethods()[7],
+					},
+				},
+			},
+		},
+		NewConfig: func() proto.Message { return new(patternsv1.MulticastRegistry) },
+		Comments:  patternsv1.Comments,
+		Check:     catalog.CheckOf(patternsrpc.CheckMulticastRegistry),
 	}
 }
 
@@ -1625,5 +1719,7 @@ func Catalog() (*catalog.Catalog, error) {
 		timeSeriesRetentionInterface(),
 	}, []catalog.Backend{
 		memStoreBackend(),
-	}, nil)
+	}, []catalog.Pattern{
+		multicastRegistryPattern(),
+	})
 }

@@ -8,6 +8,8 @@ import (
 	"testing"
 
 	"github.com/prismgate/prism/conformance/keyvaluetest"
+	"github.com/prismgate/prism/conformance/pubsubtest"
+	"github.com/prismgate/prism/conformance/queuetest"
 	"github.com/prismgate/prism/gen/go/prism"
 )
 
@@ -53,6 +55,36 @@ func List() []Suite {
 		}},
 		{"keyvalue_ttl", func(t *testing.T, open func(t *testing.T) *prism.Interfaces) {
 			keyvaluetest.TTL(t, open)
+		}},
+		{"pubsub_basic", func(t *testing.T, open func(t *testing.T) *prism.Interfaces) {
+			pubsubtest.Basic(t, open)
+		}},
+		{"pubsub_filtering", func(t *testing.T, open func(t *testing.T) *prism.Interfaces) {
+			pubsubtest.Filtering(t, open)
+		}},
+		{"pubsub_ordering", func(t *testing.T, open func(t *testing.T) *prism.Interfaces) {
+			pubsubtest.Ordering(t, open)
+		}},
+		{"pubsub_persistent", func(t *testing.T, open func(t *testing.T) *prism.Interfaces) {
+			pubsubtest.Persistent(t, open)
+		}},
+		{"pubsub_wildcards", func(t *testing.T, open func(t *testing.T) *prism.Interfaces) {
+			pubsubtest.Wildcards(t, open)
+		}},
+		{"queue_basic", func(t *testing.T, open func(t *testing.T) *prism.Interfaces) {
+			queuetest.Basic(t, open)
+		}},
+		{"queue_dead_letter", func(t *testing.T, open func(t *testing.T) *prism.Interfaces) {
+			queuetest.DeadLetter(t, open)
+		}},
+		{"queue_delayed", func(t *testing.T, open func(t *testing.T) *prism.Interfaces) {
+			queuetest.Delayed(t, open)
+		}},
+		{"queue_priority", func(t *testing.T, open func(t *testing.T) *prism.Interfaces) {
+			queuetest.Priority(t, open)
+		}},
+		{"queue_visibility", func(t *testing.T, open func(t *testing.T) *prism.Interfaces) {
+			queuetest.Visibility(t, open)
 		}},
 	}
 }

@@ -5,12 +5,22 @@ package wiring
 
 import (
 	"github.com/prismgate/prism/backends/memstore"
+	patternsv1 "github.com/prismgate/prism/gen/go/prism/patterns/v1"
+	"github.com/prismgate/prism/patterns/multicastregistry"
 	"github.com/prismgate/prism/runtime/backend"
+	"github.com/prismgate/prism/runtime/pattern"
 )
 
 // Backends returns every backend of this build.
 func Backends() []backend.Type {
 	return []backend.Type{
 		backend.Of("memstore", memstore.Open),
+	}
+}
+
+// Patterns returns every pattern of this build.
+func Patterns() []pattern.Type {
+	return []pattern.Type{
+		pattern.Of("multicast-registry", patternsv1.FillMulticastRegistrySlots, multicastregistry.Open),
 	}
 }

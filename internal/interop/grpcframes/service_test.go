@@ -14,7 +14,7 @@ import (
 	"google.golang.org/protobuf/types/known/wrapperspb"
 
 	"github.com/prismgate/prism/internal/testpeer"
-	"github.com/prismgate/prism/runtime/gateway"
+	"github.com/prismgate/prism/runtime/front"
 	"github.com/prismgate/prism/runtime/h2/frame"
 	"github.com/prismgate/prism/runtime/listen"
 	"github.com/prismgate/prism/runtime/rpc"
@@ -136,7 +136,7 @@ func serve(t *testing.T) (address string) {
 	}
 	listener, err := listen.Open(t.Context(), "127.0.0.1:0")
 	require.NoError(t, err)
-	server := gateway.NewFront(routes, gateway.FrontOptions{})
+	server := front.NewServer(routes, front.ServerOptions{})
 	served := make(chan struct{})
 	go func() { defer close(served); _ = server.Serve(listener) }()
 	t.Cleanup(func() {

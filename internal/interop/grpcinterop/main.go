@@ -16,7 +16,7 @@ import (
 	"time"
 
 	"github.com/prismgate/prism/internal/interop/subject"
-	"github.com/prismgate/prism/runtime/gateway"
+	"github.com/prismgate/prism/runtime/front"
 	"github.com/prismgate/prism/runtime/listen"
 )
 
@@ -80,18 +80,18 @@ func runAll(ctx context.Context, client, front, only string) error {
 }
 
 // against serves the test service on a front and runs cases on it.
-func against(ctx context.Context, client string, front subject.Front, secure *subject.Certificate, run []string) error {
-	o := gateway.FrontOptions{Standard: front == subject.Standard}
-	name := string(front) + ", in clear"
+func against(ctx context.Context, client string, tested subject.Front, secure *subject.Certificate, run []string) error {
+	o := front.ServerOptions{Standard: tested == subject.Standard}
+	name := string(tested) + ", in clear"
 	if secure != nil {
 		o.TLS = &tls.Config{Certificates: []tls.Certificate{secure.Pair}}
-		name = string(front) + ", TLS"
+		name = string(tested) + ", TLS"
 	}
 	listener, err := listen.Open(ctx, "127.0.0.1:0")
 	if err != nil {
 		return err
 	}
-	server := gateway.NewFront(routes(), o)
+	server := front.NewServer(routes(), o)
 	served := make(chan struct{})
 	go func() { defer close(served); _ = server.Serve(listener) }()
 	var errs []error

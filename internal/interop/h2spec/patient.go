@@ -23,7 +23,7 @@ func startPatient(ctx context.Context, o subject.Options) (address string, stop 
 	}
 	config := listen.Config{HTTP: http.HandlerFunc(patient)}
 	if o.Front == subject.Own {
-		config.HTTP2 = h2.NewServer(grpcserver.New(nil, config.HTTP), h2.Options{})
+		config.HTTP2 = h2.NewServer(grpcserver.New(nil, config.HTTP, nil), h2.Options{})
 	}
 	if o.Certificate != nil {
 		config.TLS = &tls.Config{Certificates: []tls.Certificate{o.Certificate.Pair}}

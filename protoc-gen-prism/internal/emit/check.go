@@ -1,6 +1,7 @@
 package emit
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/dave/jennifer/jen"
@@ -8,7 +9,8 @@ import (
 	"github.com/prismgate/prism/protoc-gen-prism/internal/model"
 )
 
-// Check writes, for each message of a file that has constraints, the function that checks it, and for each interface the guard that checks every request.
+// Check writes, for each message of a file that has constraints, the function that checks it, and for each interface, and each service that a pattern offers,
+// the guard that checks every request.
 //
 // A file of an interface gets checks for all of its messages, and so does configuration: a file of a package without interfaces that declares no service. Of
 // any other file those messages get one that requests or configuration hold.
@@ -20,7 +22,8 @@ func Check(schema *model.Schema, file *model.File) []Output {
 			checked = append(checked, message)
 		}
 	}
-	if len(checked)+len(file.Interfaces) == 0 {
+	guards := slices.DeleteFunc(slices.Clone(file.Services), func(s *model.Service) bool { return !s.Offered })
+	if len(checked)+len(file.Interfaces)+len(guards) == 0 {
 		return nil
 	}
 	pkg := checkPackage(file, checked)
@@ -30,7 +33,10 @@ func Check(schema *model.Schema, file *model.File) []Output {
 		checkMessage(f, message, tables)
 	}
 	for _, i := range file.Interfaces {
-		guard(f, i)
+		guard(f, &i.Service, i.Contract(), "A backend")
+	}
+	for _, s := range guards {
+		guard(f, s, model.GoName{Path: s.RPCPackage.Path, Name: s.GoName}, "A pattern")
 	}
 	return []Output{goOutput(schema, pkg, baseName(file, ".check.prism.go"), f)}
 }
@@ -43,10 +49,14 @@ func checkPackage(file *model.File, checked []*model.Message) model.GoPackage {
 	if len(file.Interfaces) > 0 {
 		return file.Interfaces[0].RPCPackage
 	}
+	if len(file.Services) > 0 {
+		return file.Services[0].RPCPackage
+	}
 	return model.GoPackage{Path: checked[0].Check.Path, Name: lastElement(checked[0].Check.Path)}
 }
 
-// held are the messages that requests of generated interfaces and generated configuration hold at any depth, and they themselves.
+// held are the messages that requests of generated interfaces and of services that patterns offer, and generated configuration, hold at any depth, and they
+// themselves.
 func held(schema *model.Schema) map[*model.Message]bool {
 	reached := make(map[*model.Message]bool)
 	var walk func(*model.Message)
@@ -62,6 +72,14 @@ func held(schema *model.Schema) map[*model.Message]bool {
 	for _, i := range schema.Interfaces {
 		for _, method := range i.Methods {
 			if i.Generate {
+				walk(method.Request)
+			}
+		}
+	}
+	for _, pattern := range schema.Patterns {
+		walk(pattern.Config)
+		for _, service := range pattern.Services {
+			for _, method := range service.Methods {
 				walk(method.Request)
 			}
 		}

@@ -6,30 +6,28 @@ import (
 	"github.com/prismgate/prism/protoc-gen-prism/internal/model"
 )
 
-// guard writes what puts an interface's implementation behind the checks of its requests.
-func guard(f *jen.File, i *model.Interface) {
-	name := "Guard" + i.GoFlavour
-	typ := model.Unexported(i.GoFlavour) + "Guard"
-	var result jen.Code = jen.Id(typ).Values(jen.Id("implementation"))
-	if !guarded(i) {
+// guard writes what puts a service's implementation behind the checks of its requests. who says who is wrapped in it.
+func guard(f *jen.File, s *model.Service, contract model.GoName, who string) {
+	var result jen.Code = jen.Id(s.Guard()).Values(jen.Id("implementation"))
+	if !guarded(s) {
 		result = jen.Id("implementation")
 	}
-	declare(f, name+" returns the implementation behind a check of every request. A backend is wrapped in it when it is opened.",
-		jen.Func().Id(name).Params(jen.Id("implementation").Add(contractType(i))).Add(contractType(i)).Block(jen.Return(result)))
-	if !guarded(i) {
+	declare(f, s.GuardFunc()+" returns the implementation behind a check of every request. "+who+" is wrapped in it when it is opened.",
+		jen.Func().Id(s.GuardFunc()).Params(jen.Id("implementation").Add(ident(contract))).Add(ident(contract)).Block(jen.Return(result)))
+	if !guarded(s) {
 		return
 	}
 	f.Line()
-	f.Type().Id(typ).Struct(jen.Id("next").Add(contractType(i)))
-	for _, m := range i.Methods {
+	f.Type().Id(s.Guard()).Struct(jen.Id("next").Add(ident(contract)))
+	for _, m := range s.Methods {
 		f.Line()
-		f.Func().Params(jen.Id("g").Id(typ)).Id(m.GoName).Add(methodSignature(m)).Block(guardBody(m)...)
+		f.Func().Params(jen.Id("g").Id(s.Guard())).Id(m.GoName).Add(methodSignature(m)).Block(guardBody(m)...)
 	}
 }
 
-// guarded tells whether any request of an interface has constraints.
-func guarded(i *model.Interface) bool {
-	for _, m := range i.Methods {
+// guarded tells whether any request of a service has constraints.
+func guarded(s *model.Service) bool {
+	for _, m := range s.Methods {
 		if m.Request.Constrained() {
 			return true
 		}
@@ -38,8 +36,12 @@ func guarded(i *model.Interface) bool {
 }
 
 func guardBody(m *model.Method) []jen.Code {
-	next := jen.Return(jen.Id("g").Dot("next").Dot(m.GoName).Call(methodArgs(m)...))
-	if !m.Request.Constrained() {
+	args := methodArgs(m)
+	if m.ClientStream && m.Request.Constrained() {
+		args[1] = jen.Qual(checkPath, "Received").Call(jen.Id("receive"), ident(m.Request.Check))
+	}
+	next := jen.Return(jen.Id("g").Dot("next").Dot(m.GoName).Call(args...))
+	if m.ClientStream || !m.Request.Constrained() {
 		return []jen.Code{next}
 	}
 	refusal := jen.Return(jen.Nil(), jen.Err())

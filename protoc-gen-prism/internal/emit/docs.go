@@ -10,7 +10,7 @@ import (
 	"github.com/prismgate/prism/protoc-gen-prism/internal/model"
 )
 
-// Docs writes the reference: interfaces.md with every contract, backends.md with who implements what.
+// Docs writes the reference: interfaces.md with every contract, backends.md with who implements what, configuration-fields.md with every field of a gateway's configuration, patterns.md with what each needs and offers.
 func Docs(schema *model.Schema) []Output {
 	if schema.Params.Docs == "" {
 		return nil
@@ -21,6 +21,12 @@ func Docs(schema *model.Schema) []Output {
 	}
 	if len(schema.Backends) > 0 {
 		outputs = append(outputs, Output{Path: path.Join(schema.Params.Docs, "backends.md"), Text: backendsPage(schema)})
+	}
+	if len(schema.Patterns) > 0 {
+		outputs = append(outputs, Output{Path: path.Join(schema.Params.Docs, "patterns.md"), Text: patternsPage(schema)})
+	}
+	if config := configurationMessage(schema); config != nil {
+		outputs = append(outputs, Output{Path: path.Join(schema.Params.Docs, "configuration-fields.md"), Text: configurationPage(config)})
 	}
 	return outputs
 }

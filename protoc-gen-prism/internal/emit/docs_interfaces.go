@@ -99,7 +99,7 @@ func (p *interfacesWriter) contract(i *model.Interface) {
 	}
 	before := written{}
 	for _, m := range i.Methods {
-		p.rpc(i, m, before)
+		p.rpc(i.CatalogName, m, before)
 	}
 }
 
@@ -116,8 +116,8 @@ func (p *interfacesWriter) requirements(i *model.Interface) []string {
 	return all
 }
 
-func (p *interfacesWriter) rpc(i *model.Interface, m *model.Method, before written) {
-	p.heading(4, i.CatalogName+"."+m.Name)
+func (p *page) rpc(owner string, m *model.Method, before written) {
+	p.heading(4, owner+"."+m.Name)
 	p.paragraph("```proto\nrpc " + m.Name + "(" + streamed(m.ClientStream) + messageName(m.Request) + ") returns (" + streamed(m.ServerStream) + messageName(m.Response) + ")\n```")
 	p.paragraph(capital(strings.Join(rpcFacts(m), " · ")))
 	p.paragraph(prose(m.Doc))

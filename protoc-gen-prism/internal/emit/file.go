@@ -18,6 +18,7 @@ const (
 	checkPath   = runtimePath + "check"
 	catalogPath = runtimePath + "catalog"
 	backendPath = runtimePath + "backend"
+	patternPath = runtimePath + "pattern"
 	protoPath   = "google.golang.org/protobuf/proto"
 )
 
@@ -57,7 +58,7 @@ func importAs(f *jen.File, packagePath, name string) {
 // packageNames are the names of the packages that generated code may import, by path.
 func packageNames(schema *model.Schema) map[string]string {
 	names := map[string]string{}
-	for _, known := range []string{rpcPath, faultPath, checkPath, catalogPath, backendPath, protoPath} {
+	for _, known := range []string{rpcPath, faultPath, checkPath, catalogPath, backendPath, patternPath, protoPath} {
 		names[known] = path.Base(known)
 	}
 	for _, root := range []string{"prism", "registry", "wiring", "suites", "sdk"} {
@@ -65,6 +66,9 @@ func packageNames(schema *model.Schema) map[string]string {
 	}
 	for _, i := range schema.Interfaces {
 		addServiceNames(names, &i.Service)
+	}
+	for _, pattern := range schema.Patterns {
+		names[pattern.RPCPackage.Path] = pattern.RPCPackage.Name
 	}
 	for _, file := range schema.Files {
 		names[file.Package.Path] = file.Package.Name

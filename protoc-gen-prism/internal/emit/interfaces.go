@@ -63,9 +63,15 @@ func declareInterfacesMethods(f *jen.File) {
 	declare(f, "Names returns the catalog names of the interfaces that are offered, sorted.",
 		jen.Func().Params(receiver).Id("Names").Params().Index().String().Block(
 			jen.Return(jen.Id("fields").Dot("Names").Call(jen.Id("i")))))
+	declare(f, "Interface returns the implementation of the interface of that catalog name; nil when it is not offered.",
+		jen.Func().Params(receiver).Id("Interface").Params(jen.Id("name").String()).Any().Block(
+			jen.Return(jen.Id("fields").Dot("Interface").Call(jen.Id("i"), jen.Id("name")))))
 	declare(f, "Only returns a copy that offers nothing but the named interfaces, as far as i offers them.",
 		jen.Func().Params(receiver).Id("Only").Params(names).Add(set).Block(
 			jen.Return(jen.Id("fields").Dot("Only").Call(jen.Id("i"), jen.Id("names")))))
+	declare(f, "From returns a set of what an offering offers, which may be a set of another module; nil of nil.",
+		jen.Func().Id("From").Params(jen.Id("offering").Qual(rpcPath, "Offering")).Add(set).Block(
+			jen.Return(jen.Id("fields").Dot("From").Call(jen.Id("offering")))))
 	declare(f, "Clients returns the clients of the named interfaces on a connection. A name that is not known is ignored.",
 		jen.Func().Id("Clients").Params(connParam(), names).Add(set).Block(
 			jen.Return(jen.Id("fields").Dot("Clients").Call(jen.Id("conn"), jen.Id("names")))))

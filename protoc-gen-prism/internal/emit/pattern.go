@@ -14,11 +14,12 @@ func Patterns(schema *model.Schema, file *model.File) []Output {
 	f := newFile(schema, file.Package, file.Path)
 	found := false
 	for _, pattern := range schema.Patterns {
-		if declares(file, pattern.Config) && len(pattern.Slots) > 0 {
+		if declares(file, pattern.Config) {
 			found = true
 			e := patternEmitter{f, pattern, prismPackage(schema.Params).Path}
 			e.slots()
 			e.constructor()
+			e.fillByName()
 			for _, slot := range pattern.Slots {
 				e.slot(slot)
 				e.fill(slot)
@@ -47,7 +48,10 @@ type patternEmitter struct {
 	prism string
 }
 
-func (e patternEmitter) slotsName() string { return e.pattern.Config.Go.Name + "Slots" }
+func (e patternEmitter) slotsName() string { return slotsName(e.pattern) }
+
+// slotsName is the type of a pattern's slots.
+func slotsName(pattern *model.Pattern) string { return pattern.Config.Go.Name + "Slots" }
 
 func (e patternEmitter) slotName(slot *model.Slot) string {
 	return e.pattern.Config.Go.Name + slot.Field.GoName + "Slot"
@@ -103,6 +107,11 @@ func slotFieldDoc(slot *model.Slot, i *model.Interface) string {
 
 // constructor fills the slots and refuses what does not fit.
 func (e patternEmitter) constructor() {
+	if len(e.pattern.Slots) == 0 {
+		declare(e.f, "New"+e.slotsName()+" has nothing to fill.",
+			jen.Func().Id("New"+e.slotsName()).Params().Params(jen.Id(e.slotsName()), jen.Error()).Block(jen.Return(jen.Id(e.slotsName()).Values(), jen.Nil())))
+		return
+	}
 	var params []jen.Code
 	body := []jen.Code{jen.Var().Id("slots").Id(e.slotsName()), jen.Var().Id("problems").Index().String()}
 	for _, slot := range e.pattern.Slots {
@@ -117,6 +126,17 @@ func (e patternEmitter) constructor() {
 	declare(e.f, "New"+e.slotsName()+" takes what fills each slot; nil leaves one empty.\n"+
 		"When something is missing, the error is FAILED_PRECONDITION and names every slot and every interface, one to a line.",
 		jen.Func().Id("New"+e.slotsName()).Params(jen.List(params...).Op("*").Qual(e.prism, "Interfaces")).Params(jen.Id(e.slotsName()), jen.Error()).Block(body...))
+}
+
+// fillByName is the constructor as the gateway calls it, which knows slots by their names only.
+func (e patternEmitter) fillByName() {
+	var args []jen.Code
+	for _, slot := range e.pattern.Slots {
+		args = append(args, jen.Qual(e.prism, "From").Call(jen.Id("fillings").Index(jen.Lit(slot.Field.Name))))
+	}
+	declare(e.f, "Fill"+e.slotsName()+" is New"+e.slotsName()+" of what fills each slot, by the slot's name.",
+		jen.Func().Id("Fill"+e.slotsName()).Params(jen.Id("fillings").Map(jen.String()).Qual(rpcPath, "Offering")).Params(jen.Id(e.slotsName()), jen.Error()).Block(
+			jen.Return(jen.Id("New"+e.slotsName()).Call(args...))))
 }
 
 // fillCall fills one slot in the constructor.

@@ -62,7 +62,7 @@ func (e registryEmitter) declareInterface(i *model.Interface) jen.Code {
 	fields.text("Doc", i.Doc)
 	var rpcs []jen.Code
 	for n, m := range i.Methods {
-		rpcs = append(rpcs, rpcEntry(n, m))
+		rpcs = append(rpcs, rpcEntry(jen.Id("methods").Index(jen.Lit(n)), m))
 	}
 	fields.add("RPCs", jen.Index().Qual(catalogPath, "RPC").Add(literal(rpcs...)))
 	return e.declare(i.Field(), "Interface",
@@ -81,7 +81,7 @@ func kindConstant(kind model.Kind) string {
 	}
 }
 
-func rpcEntry(n int, m *model.Method) jen.Code {
+func rpcEntry(method jen.Code, m *model.Method) jen.Code {
 	var args []string
 	for _, field := range m.Args {
 		args = append(args, field.Name)
@@ -90,7 +90,7 @@ func rpcEntry(n int, m *model.Method) jen.Code {
 	fields.text("Name", m.Name)
 	fields.text("Doc", m.Doc)
 	fields.texts("Args", args)
-	fields.add("Method", jen.Id("methods").Index(jen.Lit(n)))
+	fields.add("Method", method)
 	return literal(fields...)
 }
 
@@ -123,8 +123,28 @@ func (e registryEmitter) declarePattern(pattern *model.Pattern) jen.Code {
 	}
 	fields.texts("Offers", catalogNames(pattern.Offers))
 	fields.text("OffersSlot", pattern.OffersSlot)
+	if len(pattern.Services) > 0 {
+		var services []jen.Code
+		for _, service := range pattern.Services {
+			services = append(services, serviceEntry(service))
+		}
+		fields.add("Services", jen.Index().Qual(catalogPath, "Service").Add(literal(services...)))
+	}
 	fields.config(pattern.Config)
 	return e.declare(pattern.Config.Go.Name, "Pattern", jen.Return(jen.Qual(catalogPath, "Pattern").Add(literal(fields...))))
+}
+
+// serviceEntry is a service that a pattern offers.
+func serviceEntry(service *model.Service) jen.Code {
+	var fields fieldList
+	fields.text("Name", service.FullName)
+	fields.text("Doc", service.Doc)
+	var rpcs []jen.Code
+	for n, m := range service.Methods {
+		rpcs = append(rpcs, rpcEntry(jen.Qual(service.RPCPackage.Path, service.MethodsFunc()).Call().Index(jen.Lit(n)), m))
+	}
+	fields.add("RPCs", jen.Index().Qual(catalogPath, "RPC").Add(literal(rpcs...)))
+	return literal(fields...)
 }
 
 func slotEntry(slot *model.Slot) jen.Code {
@@ -155,9 +175,10 @@ func (l *fieldList) text(name, text string) {
 	}
 }
 
-// config adds how a configuration message is made, and how it is checked where there is something to check.
+// config adds how a configuration message is made, what the schema comments on it, and how it is checked where there is something to check.
 func (l *fieldList) config(message *model.Message) {
 	l.add("NewConfig", newMessage(message))
+	l.add("Comments", jen.Qual(message.Go.Path, model.CommentsFunc))
 	if message.Constrained() {
 		l.add("Check", jen.Qual(catalogPath, "CheckOf").Call(ident(message.Check)))
 	}

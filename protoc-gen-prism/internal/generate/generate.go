@@ -17,8 +17,8 @@ import (
 
 // The emitters, of each file and of the whole schema.
 var (
-	fileEmitters   = []func(*model.Schema, *model.File) []emit.Output{emit.Contract, emit.RPC, emit.Check, emit.Backends, emit.Patterns}
-	schemaEmitters = []func(*model.Schema) []emit.Output{emit.Interfaces, emit.Registry, emit.Wiring, emit.Suites, emit.SDK, emit.Docs}
+	fileEmitters   = []func(*model.Schema, *model.File) []emit.Output{emit.Contract, emit.RPC, emit.Check, emit.Backends, emit.Patterns, emit.Offers}
+	schemaEmitters = []func(*model.Schema) []emit.Output{emit.Interfaces, emit.Comments, emit.Registry, emit.Wiring, emit.Suites, emit.SDK, emit.Docs}
 )
 
 // The editions whose files are understood. From 2024 on messages are opaque in Go unless they say otherwise, and generated code reads their fields.

@@ -19,6 +19,9 @@ func Unexported(name string) string {
 	return string(runes)
 }
 
+// CommentsFunc is the function that returns the comments of a package of configuration.
+const CommentsFunc = "Comments"
+
 // MethodsFunc is the function that returns a service's methods.
 func (s *Service) MethodsFunc() string { return s.GoName + "Methods" }
 
@@ -27,6 +30,12 @@ func (s *Service) HandlersFunc() string { return s.GoName + "Handlers" }
 
 // NewClientFunc is the function that returns a service's client.
 func (s *Service) NewClientFunc() string { return "New" + s.GoName + "Client" }
+
+// GuardFunc is the function that puts a service's implementation behind the checks of its requests. Interfaces have one, and services that patterns offer.
+func (s *Service) GuardFunc() string { return "Guard" + s.GoName }
+
+// Guard is the type that does so.
+func (s *Service) Guard() string { return Unexported(s.GoName) + "Guard" }
 
 // Table is the variable that has a service's methods.
 func (s *Service) Table() string { return Unexported(s.GoName) + "Table" }
@@ -46,6 +55,12 @@ func (l *loader) checkGoNames(files []*protogen.File) {
 		if i.Generate {
 			taken[i.Contract()] = "the Go contract of " + i.CatalogName
 		}
+	}
+	for _, backend := range l.schema.Backends {
+		taken[GoName{backend.Package.Path, CommentsFunc}] = "the Go function that returns the comments of configurations"
+	}
+	for _, pattern := range l.schema.Patterns {
+		taken[GoName{pattern.Package.Path, CommentsFunc}] = "the Go function that returns the comments of configurations"
 	}
 	for _, file := range l.schema.Files {
 		for _, message := range file.Messages {

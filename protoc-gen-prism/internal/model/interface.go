@@ -43,7 +43,7 @@ func (l *loader) loadInterface(file *File, source *protogen.File, service *proto
 	if source.Generate {
 		l.checkInterface(source, service, i)
 		for n, method := range service.Methods {
-			l.checkMethod(i, method, i.Methods[n])
+			l.checkContractMethod(i, method, i.Methods[n])
 		}
 	}
 	if former, ok := l.interfaces[i.CatalogName]; ok {
@@ -51,7 +51,7 @@ func (l *loader) loadInterface(file *File, source *protogen.File, service *proto
 		return
 	}
 	if source.Generate {
-		l.checkEmitted(service, i.RPCPackage, append(i.emitted(), "Guard"+i.GoFlavour))
+		l.checkEmitted(service, i.RPCPackage, append(i.emitted(), i.GuardFunc()))
 	}
 	l.interfaces[i.CatalogName] = i
 	l.schema.Interfaces = append(l.schema.Interfaces, i)

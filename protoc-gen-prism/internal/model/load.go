@@ -9,6 +9,8 @@ import (
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
 	"google.golang.org/protobuf/runtime/protoimpl"
+
+	optionsv1 "github.com/prismgate/prism/gen/go/prism/options/v1"
 )
 
 // Load makes the schema of what the compiler hands to the plugin. Its error is [SchemaErrors]: all that is wrong in the files to generate code for.
@@ -25,6 +27,8 @@ func Load(plugin *protogen.Plugin, params Params) (*Schema, error) {
 		contracts:  contractPackages(plugin.Files),
 		origins:    make(map[any]protoreflect.Descriptor),
 		leaves:     make(map[string]protoreflect.Descriptor),
+		services:   make(map[string]*Service),
+		offered:    offeredServices(plugin.Files),
 	}
 	files := slices.SortedFunc(slices.Values(plugin.Files), byName(func(f *protogen.File) string { return f.Desc.Path() }))
 	for _, file := range files {
@@ -62,6 +66,9 @@ type loader struct {
 	emitted map[GoName]string
 	// contracts are the Go packages that have a contract.
 	contracts map[protogen.GoImportPath]bool
+	// services are those of the files to generate code for that are no interfaces, by full name; offered the names of those that patterns may mean.
+	services map[string]*Service
+	offered  map[string]bool
 }
 
 // loadFile takes interfaces from any file, and everything from a file to generate code for.
@@ -85,14 +92,25 @@ func (l *loader) loadFile(source *protogen.File) {
 	for message := range allMessages(source.Messages) {
 		file.Messages = append(file.Messages, l.message(message))
 	}
-	if len(file.Interfaces) == 0 && len(file.Services) > 0 {
-		return // foreign to Prism
+	if l.foreign(source, file) {
+		return
 	}
 	l.checkMessages(source)
 	if len(file.Interfaces) > 1 {
 		l.mistakes.add(l.origins[file.Interfaces[1]], nil, "a file declares one interface and %s has %d; give each a file named after its catalog name",
 			path.Base(source.Desc.Path()), len(file.Interfaces))
 	}
+}
+
+// foreign tells whether a file is foreign to Prism: it has services, of which none is an interface or offered by a pattern, and declares no backend or pattern.
+func (l *loader) foreign(source *protogen.File, file *File) bool {
+	ours := func(s *Service) bool { return s.Offered }
+	return len(file.Interfaces) == 0 && len(file.Services) > 0 && !slices.ContainsFunc(file.Services, ours) && !slices.ContainsFunc(source.Messages, declaresLeaf)
+}
+
+// declaresLeaf tells whether a message declares a backend or a pattern.
+func declaresLeaf(message *protogen.Message) bool {
+	return option[*optionsv1.Backend](message.Desc, optionsv1.E_Backend) != nil || option[*optionsv1.Pattern](message.Desc, optionsv1.E_Pattern) != nil
 }
 
 // contractPackages are the Go packages of the files that declare interfaces.

@@ -12,7 +12,7 @@ type Params struct {
 	Root string
 	// Backends, Patterns and Conformance are the import paths under which hand-written leaves lie.
 	Backends, Patterns, Conformance string
-	// Docs is the folder, relative to the output, for interfaces.md and backends.md; empty writes none.
+	// Docs is the folder, relative to the output, for interfaces.md, backends.md and patterns.md; empty writes none.
 	Docs string
 }
 
@@ -73,6 +73,8 @@ type Service struct {
 	RPCPackage GoPackage
 	// Methods are in the order of the file.
 	Methods []*Method
+	// Offered tells that a pattern offers the service, so that it has a guard. No interface is.
+	Offered bool
 }
 
 // Interface is one flavour of a data model.
@@ -251,6 +253,10 @@ type Pattern struct {
 	// Offers is sorted by catalog name; OffersSlot names a slot or is empty.
 	Offers     []*Interface
 	OffersSlot string
+	// Services are in the order of the file.
+	Services []*Service
+	// RPCPackage is where what the pattern offers is generated: beside the handlers of a service of its file, since its own package must not import them.
+	RPCPackage GoPackage
 }
 
 // Slot is a declared slot.

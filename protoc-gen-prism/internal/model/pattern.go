@@ -2,7 +2,9 @@ package model
 
 import (
 	"maps"
+	"path"
 	"slices"
+	"strings"
 
 	"google.golang.org/protobuf/compiler/protogen"
 
@@ -15,12 +17,15 @@ var patternSteps = []int32{7, 51981}
 // loadPattern makes the pattern that a configuration message declares.
 func (l *loader) loadPattern(source *protogen.File, message *protogen.Message, declared *optionsv1.Pattern) {
 	const stepVersion, stepOffers, stepOffersSlot = 2, 3, 4
+	rpcName := packageModel(string(source.Desc.Package())) + "rpc"
 	p := &Pattern{
 		Name:       declared.GetName(),
 		Version:    declared.GetVersion(),
 		Config:     l.message(message),
 		Package:    GoPackage{Path: string(source.GoImportPath), Name: string(source.GoPackageName)},
 		OffersSlot: declared.GetOffersSlot(),
+		RPCPackage: GoPackage{Path: path.Join(string(source.GoImportPath), rpcName), Name: rpcName},
+		Services:   l.resolveServices(message, declared.GetServices()),
 	}
 	l.checkLeaf(message, patternSteps, "pattern", p.Name)
 	if !versionSyntax.MatchString(p.Version) {
@@ -35,13 +40,75 @@ func (l *loader) loadPattern(source *protogen.File, message *protogen.Message, d
 		names[i] = slot.Field.Name
 	}
 	switch {
-	case p.OffersSlot == "" && len(declared.GetOffers()) == 0:
-		l.mistakes.add(message.Desc, patternSteps, "%s offers nothing; list interfaces in offers, or name the slot that it decorates in offers_slot", p.Name)
+	case p.OffersSlot == "" && len(declared.GetOffers()) == 0 && len(declared.GetServices()) == 0:
+		l.mistakes.add(message.Desc, patternSteps, "%s offers nothing; list interfaces in offers or services in services, or name the slot that it decorates in offers_slot", p.Name)
+	case p.OffersSlot != "" && len(declared.GetOffers()) > 0:
+		l.mistakes.add(message.Desc, extend(patternSteps, stepOffersSlot), "%s has offers and offers_slot; it offers either what it lists or what the slot holds: leave one out", p.Name)
 	case p.OffersSlot != "" && !slices.Contains(names, p.OffersSlot):
 		l.mistakes.add(message.Desc, extend(patternSteps, stepOffersSlot), "offers_slot of %s names %q, which is not a slot; %s", p.Name, p.OffersSlot,
 			didYouMean(p.OffersSlot, names, "name one of its slots"))
 	}
 	l.schema.Patterns = append(l.schema.Patterns, p)
+}
+
+// offeredServices are the full names that patterns of the files to generate code for may mean by their services: a name stands for itself, and for one in the
+// package of the pattern.
+func offeredServices(files []*protogen.File) map[string]bool {
+	names := make(map[string]bool)
+	for _, file := range files {
+		for message := range allMessages(file.Messages) {
+			if !file.Generate {
+				continue
+			}
+			for _, name := range option[*optionsv1.Pattern](message.Desc, optionsv1.E_Pattern).GetServices() {
+				names[name] = true
+				names[string(file.Desc.Package())+"."+name] = true
+			}
+		}
+	}
+	return names
+}
+
+// resolveServices finds the services that a pattern offers, in the order given.
+func (l *loader) resolveServices(message *protogen.Message, names []string) []*Service {
+	const stepServices = 5
+	var found []*Service
+	for n, name := range names {
+		refuse := func(format string, args ...any) {
+			l.mistakes.add(message.Desc, extend(patternSteps, stepServices, int32(n)), format, args...)
+		}
+		inPackage := string(message.Desc.ParentFile().Package()) + "." + name
+		service := l.services[inPackage]
+		if service == nil {
+			service = l.services[name]
+		}
+		isInterface := func(i *Interface) bool { return i.FullName == name || i.FullName == inPackage }
+		at := slices.IndexFunc(l.schema.Interfaces, isInterface)
+		switch {
+		case at >= 0:
+			refuse("services names %q, which is the interface %s; list %s in offers", name, l.schema.Interfaces[at].CatalogName, l.schema.Interfaces[at].CatalogName)
+		case service == nil:
+			refuse("services names the unknown service %q; %s", name,
+				didYouMean(name, l.serviceNames(message), "write its full name, and declare it in a file that code is generated for"))
+		case slices.Contains(found, service):
+			refuse("services names %s twice; name it once", service.FullName)
+		default:
+			found = append(found, service)
+		}
+	}
+	return found
+}
+
+// serviceNames are the names that a pattern may call services by, short ones first.
+func (l *loader) serviceNames(message *protogen.Message) []string {
+	var short, full []string
+	for name := range l.services {
+		if rest, ok := strings.CutPrefix(name, string(message.Desc.ParentFile().Package())+"."); ok {
+			short = append(short, rest)
+		}
+		full = append(full, name)
+	}
+	return append(short, full...)
 }
 
 // loadSlots makes a pattern's slots.

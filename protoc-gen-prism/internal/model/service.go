@@ -50,6 +50,11 @@ func (l *loader) loadForeign(file *File, source *protogen.File, service *protoge
 	if !source.Generate {
 		return &s
 	}
+	l.services[s.FullName] = &s
+	s.Offered = l.offered[s.FullName]
+	if s.Offered {
+		l.checkOffered(service, &s)
+	}
 	methods := make(map[string]string)
 	for n, m := range s.Methods {
 		if former, ok := methods[m.GoName]; ok {
@@ -58,7 +63,11 @@ func (l *loader) loadForeign(file *File, source *protogen.File, service *protoge
 		}
 		methods[m.GoName] = m.Name
 	}
-	l.checkEmitted(service, s.RPCPackage, append([]string{s.GoName}, s.emitted()...))
+	names := append([]string{s.GoName}, s.emitted()...)
+	if s.Offered {
+		names = append(names, s.GuardFunc())
+	}
+	l.checkEmitted(service, s.RPCPackage, names)
 	return &s
 }
 
@@ -113,11 +122,18 @@ func idempotency(method *protogen.Method) string {
 	}
 }
 
-// checkMethod holds an RPC of an interface to the rules.
-func (l *loader) checkMethod(i *Interface, method *protogen.Method, m *Method) {
-	if m.Doc == "" {
-		l.mistakes.add(method.Desc, nil, "the RPC %s of %s has no comment; write its contract", m.Name, i.Name)
+// checkOffered holds a service that a pattern offers to the rules.
+func (l *loader) checkOffered(service *protogen.Service, s *Service) {
+	if s.Doc == "" {
+		l.mistakes.add(service.Desc, nil, "%s has no comment; write the contract that holds for all its RPCs", s.Name)
 	}
+	for n, method := range service.Methods {
+		l.checkMethod(s, method, s.Methods[n])
+	}
+}
+
+// checkContractMethod holds an RPC of an interface to the rules.
+func (l *loader) checkContractMethod(i *Interface, method *protogen.Method, m *Method) {
 	switch {
 	case m.ClientStream && m.ServerStream:
 		l.mistakes.add(method.Desc, nil, "the RPC %s streams in both directions; an interface has unary and server-streaming RPCs only", m.Name)
@@ -126,6 +142,14 @@ func (l *loader) checkMethod(i *Interface, method *protogen.Method, m *Method) {
 	}
 	l.checkMessageName(method, method.Input, "Request")
 	l.checkMessageName(method, method.Output, "Response")
+	l.checkMethod(&i.Service, method, m)
+}
+
+// checkMethod holds an RPC of an interface, or of a service that a pattern offers, to the rules.
+func (l *loader) checkMethod(s *Service, method *protogen.Method, m *Method) {
+	if m.Doc == "" {
+		l.mistakes.add(method.Desc, nil, "the RPC %s of %s has no comment; write its contract", m.Name, s.Name)
+	}
 	l.checkArgs(method, m)
 	if limit := m.MaxMessageBytes; limit != 0 && (limit < leastMessageLimit || limit > mostMessageLimit) {
 		l.mistakes.add(method.Desc, append(slices.Clone(methodSteps), stepMaxMessageBytes), "max_message_bytes of %s is %d; it lies between %d (64 KiB) and %d (64 MiB)", m.Name, limit,

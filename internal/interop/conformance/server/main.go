@@ -24,7 +24,7 @@ import (
 	conformancev1 "conformance.test/server/gen/connectrpc/conformance/v1"
 	"conformance.test/server/gen/connectrpc/conformance/v1/conformancerpc"
 
-	"github.com/prismgate/prism/runtime/gateway"
+	"github.com/prismgate/prism/runtime/front"
 	"github.com/prismgate/prism/runtime/rpc"
 )
 
@@ -43,7 +43,7 @@ func run(ctx context.Context, standard bool) error {
 	if err := read(os.Stdin, &request); err != nil {
 		return err
 	}
-	options := gateway.FrontOptions{Standard: standard, Log: slog.New(slog.NewTextHandler(os.Stderr, nil))}
+	options := front.ServerOptions{Standard: standard, Log: slog.New(slog.NewTextHandler(os.Stderr, nil))}
 	var certificate []byte
 	if request.GetUseTls() {
 		var err error
@@ -52,13 +52,13 @@ func run(ctx context.Context, standard bool) error {
 		}
 		certificate = request.GetServerCreds().GetCert()
 	}
-	front := gateway.NewFront(routes(int(request.GetMessageReceiveLimit())), options)
+	server := front.NewServer(routes(int(request.GetMessageReceiveLimit())), options)
 	listener, err := new(net.ListenConfig).Listen(ctx, "tcp", "127.0.0.1:0")
 	if err != nil {
 		return err
 	}
 	served := make(chan error, 1)
-	go func() { served <- front.Serve(listener) }()
+	go func() { served <- server.Serve(listener) }()
 	address := listener.Addr().(*net.TCPAddr)
 	response := &conformancev1.ServerCompatResponse{Host: address.IP.String(), Port: uint32(address.Port), PemCert: certificate}
 	if err := write(os.Stdout, response); err != nil {
@@ -71,7 +71,7 @@ func run(ctx context.Context, standard bool) error {
 	}
 	last, cancel := context.WithTimeout(context.Background(), 2*time.Second)
 	defer cancel()
-	_ = front.Shutdown(last) // the suite has what it asked for, so whoever is left has given up
+	_ = server.Shutdown(last) // the suite has what it asked for, so whoever is left has given up
 	return nil
 }
 

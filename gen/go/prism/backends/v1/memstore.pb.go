@@ -7,9 +7,11 @@
 package backendsv1
 
 import (
+	_ "buf.build/gen/go/bufbuild/protovalidate/protocolbuffers/go/buf/validate"
 	_ "github.com/prismgate/prism/gen/go/prism/options/v1"
 	protoreflect "google.golang.org/protobuf/reflect/protoreflect"
 	protoimpl "google.golang.org/protobuf/runtime/protoimpl"
+	durationpb "google.golang.org/protobuf/types/known/durationpb"
 	reflect "reflect"
 	sync "sync"
 	unsafe "unsafe"
@@ -30,8 +32,16 @@ type MemStore struct {
 	MaxBytes uint64 `protobuf:"varint,1,opt,name=max_bytes,json=maxBytes,proto3" json:"max_bytes,omitempty"`
 	// The most transactions that one namespace may have open. 0 means 10,000.
 	MaxOpenTransactions uint32 `protobuf:"varint,2,opt,name=max_open_transactions,json=maxOpenTransactions,proto3" json:"max_open_transactions,omitempty"`
-	unknownFields       protoimpl.UnknownFields
-	sizeCache           protoimpl.SizeCache
+	// The most bytes that the queues of one namespace may hold: payloads, metadata, reasons of releases, idempotency keys, and 256 more for each message, each
+	// kept idempotency key and each queue that has a dead letter queue. An enqueueing call beyond it is RESOURCE_EXHAUSTED. 0 means no bound.
+	MaxQueueBytes uint64 `protobuf:"varint,3,opt,name=max_queue_bytes,json=maxQueueBytes,proto3" json:"max_queue_bytes,omitempty"`
+	// How long a topic keeps the messages of PublishPersistent and PublishOrdered, 1 s to 10 years. Absent means one hour.
+	TopicRetention *durationpb.Duration `protobuf:"bytes,4,opt,name=topic_retention,json=topicRetention,proto3" json:"topic_retention,omitempty"`
+	// The most bytes that one topic keeps of the messages of PublishPersistent, and as many of those of PublishOrdered: payloads, metadata, ordering keys
+	// and 256 bytes for each message. Beyond it the oldest go, before their retention ends; the newest always stays. 0 means no bound.
+	MaxTopicBytes uint64 `protobuf:"varint,5,opt,name=max_topic_bytes,json=maxTopicBytes,proto3" json:"max_topic_bytes,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *MemStore) Reset() {
@@ -78,15 +88,39 @@ func (x *MemStore) GetMaxOpenTransactions() uint32 {
 	return 0
 }
 
+func (x *MemStore) GetMaxQueueBytes() uint64 {
+	if x != nil {
+		return x.MaxQueueBytes
+	}
+	return 0
+}
+
+func (x *MemStore) GetTopicRetention() *durationpb.Duration {
+	if x != nil {
+		return x.TopicRetention
+	}
+	return nil
+}
+
+func (x *MemStore) GetMaxTopicBytes() uint64 {
+	if x != nil {
+		return x.MaxTopicBytes
+	}
+	return 0
+}
+
 var File_prism_backends_v1_memstore_proto protoreflect.FileDescriptor
 
 const file_prism_backends_v1_memstore_proto_rawDesc = "" +
 	"\n" +
-	" prism/backends/v1/memstore.proto\x12\x11prism.backends.v1\x1a\x1eprism/options/v1/options.proto\"\xd0\x01\n" +
+	" prism/backends/v1/memstore.proto\x12\x11prism.backends.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1eprism/options/v1/options.proto\"\xa1\x04\n" +
 	"\bMemStore\x12\x1b\n" +
 	"\tmax_bytes\x18\x01 \x01(\x04R\bmaxBytes\x122\n" +
-	"\x15max_open_transactions\x18\x02 \x01(\rR\x13maxOpenTransactions:s\xe2\xb0\x19o\n" +
-	"\bmemstore\x12\x0ekeyvalue_basic\x12\x0ekeyvalue_batch\x12\fkeyvalue_cas\x12\rkeyvalue_scan\x12\x16keyvalue_transactional\x12\fkeyvalue_ttl\x18dB@Z>github.com/prismgate/prism/gen/go/prism/backends/v1;backendsv1b\x06proto3"
+	"\x15max_open_transactions\x18\x02 \x01(\rR\x13maxOpenTransactions\x12&\n" +
+	"\x0fmax_queue_bytes\x18\x03 \x01(\x04R\rmaxQueueBytes\x12V\n" +
+	"\x0ftopic_retention\x18\x04 \x01(\v2\x19.google.protobuf.DurationB\x12\xbaH\x0f\xaa\x01\f\"\x06\b\x80\x86\xb0\x96\x012\x02\b\x01R\x0etopicRetention\x12&\n" +
+	"\x0fmax_topic_bytes\x18\x05 \x01(\x04R\rmaxTopicBytes:\x9b\x02\xe2\xb0\x19\x96\x02\n" +
+	"\bmemstore\x12\x0ekeyvalue_basic\x12\x0ekeyvalue_batch\x12\fkeyvalue_cas\x12\rkeyvalue_scan\x12\x16keyvalue_transactional\x12\fkeyvalue_ttl\x12\fpubsub_basic\x12\x10pubsub_filtering\x12\x0fpubsub_ordering\x12\x11pubsub_persistent\x12\x10pubsub_wildcards\x12\vqueue_basic\x12\x11queue_dead_letter\x12\rqueue_delayed\x12\x0equeue_priority\x12\x10queue_visibility\x18dB@Z>github.com/prismgate/prism/gen/go/prism/backends/v1;backendsv1b\x06proto3"
 
 var (
 	file_prism_backends_v1_memstore_proto_rawDescOnce sync.Once
@@ -102,14 +136,16 @@ func file_prism_backends_v1_memstore_proto_rawDescGZIP() []byte {
 
 var file_prism_backends_v1_memstore_proto_msgTypes = make([]protoimpl.MessageInfo, 1)
 var file_prism_backends_v1_memstore_proto_goTypes = []any{
-	(*MemStore)(nil), // 0: prism.backends.v1.MemStore
+	(*MemStore)(nil),            // 0: prism.backends.v1.MemStore
+	(*durationpb.Duration)(nil), // 1: google.protobuf.Duration
 }
 var file_prism_backends_v1_memstore_proto_depIdxs = []int32{
-	0, // [0:0] is the sub-list for method output_type
-	0, // [0:0] is the sub-list for method input_type
-	0, // [0:0] is the sub-list for extension type_name
-	0, // [0:0] is the sub-list for extension extendee
-	0, // [0:0] is the sub-list for field type_name
+	1, // 0: prism.backends.v1.MemStore.topic_retention:type_name -> google.protobuf.Duration
+	1, // [1:1] is the sub-list for method output_type
+	1, // [1:1] is the sub-list for method input_type
+	1, // [1:1] is the sub-list for extension type_name
+	1, // [1:1] is the sub-list for extension extendee
+	0, // [0:1] is the sub-list for field type_name
 }
 
 func init() { file_prism_backends_v1_memstore_proto_init() }

@@ -7,6 +7,10 @@ import (
 	"github.com/prismgate/prism/gen/go/prism"
 	keyvaluev1 "github.com/prismgate/prism/gen/go/prism/keyvalue/v1"
 	"github.com/prismgate/prism/gen/go/prism/keyvalue/v1/keyvaluerpc"
+	pubsubv1 "github.com/prismgate/prism/gen/go/prism/pubsub/v1"
+	"github.com/prismgate/prism/gen/go/prism/pubsub/v1/pubsubrpc"
+	queuev1 "github.com/prismgate/prism/gen/go/prism/queue/v1"
+	"github.com/prismgate/prism/gen/go/prism/queue/v1/queuerpc"
 	"github.com/prismgate/prism/runtime/rpc"
 )
 
@@ -20,13 +24,31 @@ type MemStoreKeyValue interface {
 	keyvaluev1.TTL
 }
 
+// MemStorePubSub is what memstore implements of PubSub.
+type MemStorePubSub interface {
+	pubsubv1.Basic
+	pubsubv1.Filtering
+	pubsubv1.Ordering
+	pubsubv1.Persistent
+	pubsubv1.Wildcards
+}
+
+// MemStoreQueue is what memstore implements of Queue.
+type MemStoreQueue interface {
+	queuev1.Basic
+	queuev1.DeadLetter
+	queuev1.Delayed
+	queuev1.Priority
+	queuev1.Visibility
+}
+
 // MemStoreInterfaces are memstore's interfaces for one namespace. Only NewMemStoreInterfaces makes them, so that whatever is declared is there.
 type MemStoreInterfaces struct {
 	interfaces *prism.Interfaces
 }
 
 // NewMemStoreInterfaces takes one value per data model and puts each interface behind its guard.
-func NewMemStoreInterfaces(keyValue MemStoreKeyValue) MemStoreInterfaces {
+func NewMemStoreInterfaces(keyValue MemStoreKeyValue, pubSub MemStorePubSub, queue MemStoreQueue) MemStoreInterfaces {
 	return MemStoreInterfaces{&prism.Interfaces{
 		KeyValueBasic:         keyvaluerpc.GuardBasic(keyValue),
 		KeyValueBatch:         keyvaluerpc.GuardBatch(keyValue),
@@ -34,12 +56,27 @@ func NewMemStoreInterfaces(keyValue MemStoreKeyValue) MemStoreInterfaces {
 		KeyValueScan:          keyvaluerpc.GuardScan(keyValue),
 		KeyValueTTL:           keyvaluerpc.GuardTTL(keyValue),
 		KeyValueTransactional: keyvaluerpc.GuardTransactional(keyValue),
+		PubSubBasic:           pubsubrpc.GuardBasic(pubSub),
+		PubSubFiltering:       pubsubrpc.GuardFiltering(pubSub),
+		PubSubOrdering:        pubsubrpc.GuardOrdering(pubSub),
+		PubSubPersistent:      pubsubrpc.GuardPersistent(pubSub),
+		PubSubWildcards:       pubsubrpc.GuardWildcards(pubSub),
+		QueueBasic:            queuerpc.GuardBasic(queue),
+		QueueDeadLetter:       queuerpc.GuardDeadLetter(queue),
+		QueueDelayed:          queuerpc.GuardDelayed(queue),
+		QueuePriority:         queuerpc.GuardPriority(queue),
+		QueueVisibility:       queuerpc.GuardVisibility(queue),
 	}}
 }
 
 // Interfaces returns the interfaces by name.
 func (m MemStoreInterfaces) Interfaces() *prism.Interfaces {
 	return m.interfaces
+}
+
+// Interface returns the implementation of the interface of that catalog name; nil when it is not offered.
+func (m MemStoreInterfaces) Interface(name string) any {
+	return m.interfaces.Interface(name)
 }
 
 // Handlers returns a handler for every method of the interfaces that are served to clients.

@@ -4,6 +4,7 @@
 package configv1
 
 import (
+	"regexp"
 	"time"
 
 	"github.com/prismgate/prism/runtime/check"
@@ -32,6 +33,16 @@ func CheckConfig(m *Config) error {
 			return check.At(err, check.Index("namespaces", i))
 		}
 	}
+	if m.GetObservability() != nil {
+		if err := CheckObservability(m.GetObservability()); err != nil {
+			return check.At(err, "observability")
+		}
+	}
+	if m.GetNamespaceLimits() != nil {
+		if err := CheckNamespaceLimits(m.GetNamespaceLimits()); err != nil {
+			return check.At(err, "namespace_limits")
+		}
+	}
 	return nil
 }
 
@@ -56,6 +67,114 @@ func CheckServer(m *Server) error {
 	if m.GetTls() != nil {
 		if err := CheckTls(m.GetTls()); err != nil {
 			return check.At(err, "tls")
+		}
+	}
+	if n := len(m.GetListeners()); n > 100 {
+		return check.Size("listeners", "must have at most 100 items", n)
+	}
+	for i, item := range m.GetListeners() {
+		if err := CheckListener(item); err != nil {
+			return check.At(err, check.Index("listeners", i))
+		}
+	}
+	if n := len(m.GetAllowedHosts()); n > 1000 {
+		return check.Size("allowed_hosts", "must have at most 1,000 items", n)
+	}
+	for i, item := range m.GetAllowedHosts() {
+		if n := len(item); n < 1 || n > 255 {
+			return check.Size(check.Index("allowed_hosts", i), "must be 1 to 255 bytes", n)
+		}
+	}
+	if n := len(m.GetAllowedOrigins()); n > 1000 {
+		return check.Size("allowed_origins", "must have at most 1,000 items", n)
+	}
+	for i, item := range m.GetAllowedOrigins() {
+		if n := len(item); n < 1 || n > 512 {
+			return check.Size(check.Index("allowed_origins", i), "must be 1 to 512 bytes", n)
+		}
+	}
+	if m.GetDrainTimeout() != nil {
+		if d := m.GetDrainTimeout().AsDuration(); d < 0 || d > 24*time.Hour {
+			return check.Value("drain_timeout", "must be 0s to 1 day", d)
+		}
+	}
+	if m.GetReloadGrace() != nil {
+		if d := m.GetReloadGrace().AsDuration(); d < 0 || d > 24*time.Hour {
+			return check.Value("reload_grace", "must be 0s to 1 day", d)
+		}
+	}
+	return nil
+}
+
+var listenerModePattern = regexp.MustCompile("^0?[0-7]{3}$")
+
+// CheckListener checks a Listener against the schema's constraints. The error is INVALID_ARGUMENT and names the field.
+func CheckListener(m *Listener) error {
+	if n := len(m.GetAddress()); n < 1 || n > 1024 {
+		return check.Size("address", "must be 1 to 1,024 bytes", n)
+	}
+	if m.GetMode() != "" {
+		if !listenerModePattern.MatchString(m.GetMode()) {
+			return check.Text("mode", "must match ^0?[0-7]{3}$", m.GetMode())
+		}
+	}
+	if m.GetTls() != nil {
+		if err := CheckTls(m.GetTls()); err != nil {
+			return check.At(err, "tls")
+		}
+	}
+	return nil
+}
+
+// CheckObservability checks an Observability against the schema's constraints. The error is INVALID_ARGUMENT and names the field.
+func CheckObservability(m *Observability) error {
+	if m.GetTracing() != nil {
+		if err := CheckTracing(m.GetTracing()); err != nil {
+			return check.At(err, "tracing")
+		}
+	}
+	if m.GetAccessLog() != nil {
+		if err := CheckAccessLog(m.GetAccessLog()); err != nil {
+			return check.At(err, "access_log")
+		}
+	}
+	return nil
+}
+
+// CheckTracing checks a Tracing against the schema's constraints. The error is INVALID_ARGUMENT and names the field.
+func CheckTracing(m *Tracing) error {
+	if n := len(m.GetEndpoint()); n < 1 || n > 2048 {
+		return check.Size("endpoint", "must be 1 to 2,048 bytes", n)
+	}
+	if m != nil && m.SampleRatio != nil {
+		if !(m.GetSampleRatio() >= 0) || !(m.GetSampleRatio() <= 1) {
+			return check.Value("sample_ratio", "must be 0 to 1", m.GetSampleRatio())
+		}
+	}
+	if n := len(m.GetServiceName()); n > 200 {
+		return check.Size("service_name", "must be at most 200 bytes", n)
+	}
+	if n := len(m.GetHeaders()); n > 32 {
+		return check.Size("headers", "must have at most 32 entries", n)
+	}
+	for key, entry := range m.GetHeaders() {
+		if err := CheckSecret(entry); err != nil {
+			return check.At(err, check.Key("headers", key))
+		}
+	}
+	return nil
+}
+
+// CheckAccessLog checks an AccessLog against the schema's constraints. The error is INVALID_ARGUMENT and names the field.
+func CheckAccessLog(m *AccessLog) error {
+	if m.GetCalls() != "" {
+		if m.GetCalls() != "errors" && m.GetCalls() != "all" && m.GetCalls() != "off" {
+			return check.Text("calls", "must be one of \"errors\", \"all\", \"off\"", m.GetCalls())
+		}
+	}
+	if m.GetSlow() != nil {
+		if d := m.GetSlow().AsDuration(); d < time.Microsecond || d > 24*time.Hour {
+			return check.Value("slow", "must be 1µs to 1 day", d)
 		}
 	}
 	return nil
@@ -190,6 +309,41 @@ func CheckNamespace(m *Namespace) error {
 			return check.At(err, check.Index("patterns", i))
 		}
 	}
+	if n := len(m.GetVersion()); n > 20 {
+		return check.Size("version", "must be at most 20 bytes", n)
+	}
+	if m.GetLimits() != nil {
+		if err := CheckNamespaceLimits(m.GetLimits()); err != nil {
+			return check.At(err, "limits")
+		}
+	}
+	return nil
+}
+
+// CheckNamespaceLimits checks a NamespaceLimits against the schema's constraints. The error is INVALID_ARGUMENT and names the field.
+func CheckNamespaceLimits(m *NamespaceLimits) error {
+	if m.GetMaxMessageBytes() > 67108864 {
+		return check.Value("max_message_bytes", "must be at most 67,108,864", m.GetMaxMessageBytes())
+	}
+	if m.GetMaxConcurrentCalls() > 10000000 {
+		return check.Value("max_concurrent_calls", "must be at most 10,000,000", m.GetMaxConcurrentCalls())
+	}
+	if !(m.GetCallsPerSecond() >= 0) || !(m.GetCallsPerSecond() <= 1e+09) {
+		return check.Value("calls_per_second", "must be 0 to 1e+09", m.GetCallsPerSecond())
+	}
+	if m.GetBurst() > 1000000000 {
+		return check.Value("burst", "must be at most 1,000,000,000", m.GetBurst())
+	}
+	if m.GetDefaultDeadline() != nil {
+		if d := m.GetDefaultDeadline().AsDuration(); d < time.Millisecond || d > 24*time.Hour {
+			return check.Value("default_deadline", "must be 1ms to 1 day", d)
+		}
+	}
+	if m.GetMaxDeadline() != nil {
+		if d := m.GetMaxDeadline().AsDuration(); d < time.Millisecond || d > 24*time.Hour {
+			return check.Value("max_deadline", "must be 1ms to 1 day", d)
+		}
+	}
 	return nil
 }
 
@@ -197,6 +351,9 @@ func CheckNamespace(m *Namespace) error {
 func CheckPatternUse(m *PatternUse) error {
 	if n := len(m.GetPattern()); n < 1 || n > 200 {
 		return check.Size("pattern", "must be 1 to 200 bytes", n)
+	}
+	if n := len(m.GetVersion()); n > 20 {
+		return check.Size("version", "must be at most 20 bytes", n)
 	}
 	if n := len(m.GetSlots()); n > 100 {
 		return check.Size("slots", "must have at most 100 entries", n)

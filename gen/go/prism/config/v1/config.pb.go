@@ -32,9 +32,13 @@ type Config struct {
 	// The backend instances. One that a namespace names and that is not here gets the defaults of the backend of that name.
 	Backends []*BackendInstance `protobuf:"bytes,2,rep,name=backends,proto3" json:"backends,omitempty"`
 	// The namespaces that clients can address. Without any there is one, named default, on memstore.
-	Namespaces    []*Namespace `protobuf:"bytes,3,rep,name=namespaces,proto3" json:"namespaces,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	Namespaces []*Namespace `protobuf:"bytes,3,rep,name=namespaces,proto3" json:"namespaces,omitempty"`
+	// What the gateway tells of the calls that it serves.
+	Observability *Observability `protobuf:"bytes,4,opt,name=observability,proto3" json:"observability,omitempty"`
+	// What the clients of each namespace may use together, where the namespace itself says nothing.
+	NamespaceLimits *NamespaceLimits `protobuf:"bytes,5,opt,name=namespace_limits,json=namespaceLimits,proto3" json:"namespace_limits,omitempty"`
+	unknownFields   protoimpl.UnknownFields
+	sizeCache       protoimpl.SizeCache
 }
 
 func (x *Config) Reset() {
@@ -88,10 +92,25 @@ func (x *Config) GetNamespaces() []*Namespace {
 	return nil
 }
 
+func (x *Config) GetObservability() *Observability {
+	if x != nil {
+		return x.Observability
+	}
+	return nil
+}
+
+func (x *Config) GetNamespaceLimits() *NamespaceLimits {
+	if x != nil {
+		return x.NamespaceLimits
+	}
+	return nil
+}
+
 // Server says how the gateway listens.
 type Server struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Where clients are served: host:port, or "unix:" and the path of a socket. Empty means 127.0.0.1:8980.
+	// Where clients are served: host:port, or "unix:" and the path of a socket, to which only the gateway's own user can connect; a listener can say otherwise. Empty
+	// means 127.0.0.1:8980.
 	Listen string `protobuf:"bytes,1,opt,name=listen,proto3" json:"listen,omitempty"`
 	// Where health, readiness and metrics are served: host:port, or "unix:" and the path of a socket. Empty means 127.0.0.1:8981.
 	Admin string `protobuf:"bytes,2,opt,name=admin,proto3" json:"admin,omitempty"`
@@ -100,8 +119,28 @@ type Server struct {
 	Http2 string `protobuf:"bytes,3,opt,name=http2,proto3" json:"http2,omitempty"`
 	// What clients may hold of the gateway.
 	Limits *Limits `protobuf:"bytes,4,opt,name=limits,proto3" json:"limits,omitempty"`
-	// The certificate that clients are served with. Without one they are served in clear.
-	Tls           *Tls `protobuf:"bytes,5,opt,name=tls,proto3" json:"tls,omitempty"`
+	// The certificate that clients are served with at listen. Without one they are served in clear.
+	Tls *Tls `protobuf:"bytes,5,opt,name=tls,proto3" json:"tls,omitempty"`
+	// Further places where clients are served, besides listen.
+	Listeners []*Listener `protobuf:"bytes,6,rep,name=listeners,proto3" json:"listeners,omitempty"`
+	// The names under which clients may call the gateway: what the Host header, or :authority, says without its port. A name that begins with "*." stands for every
+	// name below it; "*" alone stands for all. It answers DNS rebinding, by which a web page reaches a gateway that trusts its network. Empty means the loopback's
+	// names (localhost and addresses such as 127.0.0.1 and [::1]) where the gateway listens on the loopback, and every name elsewhere. On a Unix socket every name is allowed.
+	// The admin address on the loopback allows the loopback's names besides these.
+	AllowedHosts []string `protobuf:"bytes,7,rep,name=allowed_hosts,json=allowedHosts,proto3" json:"allowed_hosts,omitempty"`
+	// The origins of web pages that may call the gateway from a browser, such as https://app.example.com; they are answered with CORS headers. "*" stands for all. A
+	// request from any other origin is refused, but for those of the loopback's names, which are served without CORS headers when the list is empty.
+	AllowedOrigins []string `protobuf:"bytes,8,rep,name=allowed_origins,json=allowedOrigins,proto3" json:"allowed_origins,omitempty"`
+	// How long calls may go on after a signal to stop. Default 30 s.
+	DrainTimeout *durationpb.Duration `protobuf:"bytes,9,opt,name=drain_timeout,json=drainTimeout,proto3" json:"drain_timeout,omitempty"`
+	// How long streams and open transactions of a namespace may go on after a new configuration has replaced what serves it; then they end with UNAVAILABLE and the
+	// reason CONFIGURATION_CHANGED. Unary calls always finish. Default 30 s.
+	ReloadGrace *durationpb.Duration `protobuf:"bytes,10,opt,name=reload_grace,json=reloadGrace,proto3" json:"reload_grace,omitempty"`
+	// Serve Go's profiles at /debug/pprof/ of the admin address. They show what the process holds in memory, and cost while they are taken.
+	Pprof bool `protobuf:"varint,11,opt,name=pprof,proto3" json:"pprof,omitempty"`
+	// Answer calls that carry the header "prism-explain: 1" with what served them and how long it took (Server-Timing and prism-explain). It tells clients the names
+	// of patterns and backends.
+	Explain       bool `protobuf:"varint,12,opt,name=explain,proto3" json:"explain,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -171,6 +210,302 @@ func (x *Server) GetTls() *Tls {
 	return nil
 }
 
+func (x *Server) GetListeners() []*Listener {
+	if x != nil {
+		return x.Listeners
+	}
+	return nil
+}
+
+func (x *Server) GetAllowedHosts() []string {
+	if x != nil {
+		return x.AllowedHosts
+	}
+	return nil
+}
+
+func (x *Server) GetAllowedOrigins() []string {
+	if x != nil {
+		return x.AllowedOrigins
+	}
+	return nil
+}
+
+func (x *Server) GetDrainTimeout() *durationpb.Duration {
+	if x != nil {
+		return x.DrainTimeout
+	}
+	return nil
+}
+
+func (x *Server) GetReloadGrace() *durationpb.Duration {
+	if x != nil {
+		return x.ReloadGrace
+	}
+	return nil
+}
+
+func (x *Server) GetPprof() bool {
+	if x != nil {
+		return x.Pprof
+	}
+	return false
+}
+
+func (x *Server) GetExplain() bool {
+	if x != nil {
+		return x.Explain
+	}
+	return false
+}
+
+// Listener is one more place where clients are served.
+type Listener struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// host:port, or "unix:" and the path of a socket.
+	Address string `protobuf:"bytes,1,opt,name=address,proto3" json:"address,omitempty"`
+	// Who may connect to a Unix socket: its file mode in octal, such as "0660". Empty means 0600, the gateway's own user.
+	Mode string `protobuf:"bytes,2,opt,name=mode,proto3" json:"mode,omitempty"`
+	// The certificate that clients are served with here. Without one they are served in clear.
+	Tls           *Tls `protobuf:"bytes,3,opt,name=tls,proto3" json:"tls,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Listener) Reset() {
+	*x = Listener{}
+	mi := &file_prism_config_v1_config_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Listener) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Listener) ProtoMessage() {}
+
+func (x *Listener) ProtoReflect() protoreflect.Message {
+	mi := &file_prism_config_v1_config_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Listener.ProtoReflect.Descriptor instead.
+func (*Listener) Descriptor() ([]byte, []int) {
+	return file_prism_config_v1_config_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *Listener) GetAddress() string {
+	if x != nil {
+		return x.Address
+	}
+	return ""
+}
+
+func (x *Listener) GetMode() string {
+	if x != nil {
+		return x.Mode
+	}
+	return ""
+}
+
+func (x *Listener) GetTls() *Tls {
+	if x != nil {
+		return x.Tls
+	}
+	return nil
+}
+
+// Observability says what the gateway tells of its calls, besides /metrics. Payloads, keys and secrets are never told.
+type Observability struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Where traces go. Without it there are none.
+	Tracing *Tracing `protobuf:"bytes,1,opt,name=tracing,proto3" json:"tracing,omitempty"`
+	// Which calls are logged.
+	AccessLog     *AccessLog `protobuf:"bytes,2,opt,name=access_log,json=accessLog,proto3" json:"access_log,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Observability) Reset() {
+	*x = Observability{}
+	mi := &file_prism_config_v1_config_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Observability) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Observability) ProtoMessage() {}
+
+func (x *Observability) ProtoReflect() protoreflect.Message {
+	mi := &file_prism_config_v1_config_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Observability.ProtoReflect.Descriptor instead.
+func (*Observability) Descriptor() ([]byte, []int) {
+	return file_prism_config_v1_config_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *Observability) GetTracing() *Tracing {
+	if x != nil {
+		return x.Tracing
+	}
+	return nil
+}
+
+func (x *Observability) GetAccessLog() *AccessLog {
+	if x != nil {
+		return x.AccessLog
+	}
+	return nil
+}
+
+// Tracing exports a span per call that is sampled, by OTLP over HTTP. Callers pass W3C trace context on.
+type Tracing struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The collector: http://HOST:PORT or https://HOST:PORT, and a path unless it is /v1/traces.
+	Endpoint string `protobuf:"bytes,1,opt,name=endpoint,proto3" json:"endpoint,omitempty"`
+	// The share of calls that are sampled when the caller has not decided, 0 to 1. A caller's decision, by its traceparent header, is followed. Absent means 0.01.
+	SampleRatio *float64 `protobuf:"fixed64,2,opt,name=sample_ratio,json=sampleRatio,proto3,oneof" json:"sample_ratio,omitempty"`
+	// What the service is called in traces. Empty means prism.
+	ServiceName string `protobuf:"bytes,3,opt,name=service_name,json=serviceName,proto3" json:"service_name,omitempty"`
+	// Headers that the collector wants, such as its key.
+	Headers       map[string]*Secret `protobuf:"bytes,4,rep,name=headers,proto3" json:"headers,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Tracing) Reset() {
+	*x = Tracing{}
+	mi := &file_prism_config_v1_config_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Tracing) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Tracing) ProtoMessage() {}
+
+func (x *Tracing) ProtoReflect() protoreflect.Message {
+	mi := &file_prism_config_v1_config_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Tracing.ProtoReflect.Descriptor instead.
+func (*Tracing) Descriptor() ([]byte, []int) {
+	return file_prism_config_v1_config_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *Tracing) GetEndpoint() string {
+	if x != nil {
+		return x.Endpoint
+	}
+	return ""
+}
+
+func (x *Tracing) GetSampleRatio() float64 {
+	if x != nil && x.SampleRatio != nil {
+		return *x.SampleRatio
+	}
+	return 0
+}
+
+func (x *Tracing) GetServiceName() string {
+	if x != nil {
+		return x.ServiceName
+	}
+	return ""
+}
+
+func (x *Tracing) GetHeaders() map[string]*Secret {
+	if x != nil {
+		return x.Headers
+	}
+	return nil
+}
+
+// AccessLog says which calls are logged, one line each.
+type AccessLog struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// "errors" logs calls that failed and calls that were slow, at most 100 lines a second; "all" logs every call; "off" none. Empty means errors.
+	Calls string `protobuf:"bytes,1,opt,name=calls,proto3" json:"calls,omitempty"`
+	// From when on a unary call is slow. Absent means 1 s.
+	Slow          *durationpb.Duration `protobuf:"bytes,2,opt,name=slow,proto3" json:"slow,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AccessLog) Reset() {
+	*x = AccessLog{}
+	mi := &file_prism_config_v1_config_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AccessLog) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AccessLog) ProtoMessage() {}
+
+func (x *AccessLog) ProtoReflect() protoreflect.Message {
+	mi := &file_prism_config_v1_config_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AccessLog.ProtoReflect.Descriptor instead.
+func (*AccessLog) Descriptor() ([]byte, []int) {
+	return file_prism_config_v1_config_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *AccessLog) GetCalls() string {
+	if x != nil {
+		return x.Calls
+	}
+	return ""
+}
+
+func (x *AccessLog) GetSlow() *durationpb.Duration {
+	if x != nil {
+		return x.Slow
+	}
+	return nil
+}
+
 // Limits bound what a client may hold of the gateway, and for how long. One that is absent or 0 has its default. /metrics counts, for each of them, how often it was
 // reached: prism_front_refused_total, with the limit's name as the reason.
 type Limits struct {
@@ -202,8 +537,8 @@ type Limits struct {
 	// How long a request may take to arrive, when it is taken in whole before its call runs. It answers clients that begin a request and send the rest a byte at a time,
 	// or never. The peer sees DEADLINE_EXCEEDED. Default 60 s.
 	BodyTimeout *durationpb.Duration `protobuf:"bytes,9,opt,name=body_timeout,json=bodyTimeout,proto3" json:"body_timeout,omitempty"`
-	// How long a peer may take no byte of what is written to it. It answers peers that are gone without a word, and those that stop reading their socket. The peer
-	// sees that the connection is closed. Default 30 s.
+	// How long one write to a peer may take, however much of it the peer takes meanwhile; a write has some 150 KiB at most. It answers peers that are gone
+	// without a word, and those that stop reading their socket, or read it a byte at a time. The peer sees that the connection is closed. Default 30 s.
 	WriteTimeout *durationpb.Duration `protobuf:"bytes,10,opt,name=write_timeout,json=writeTimeout,proto3" json:"write_timeout,omitempty"`
 	// How long a response may wait for the peer's flow-control window. It answers peers that ask and never open the window, so that answers pile up. The peer sees
 	// RST_STREAM with CANCEL. Default 5 min.
@@ -221,7 +556,7 @@ type Limits struct {
 
 func (x *Limits) Reset() {
 	*x = Limits{}
-	mi := &file_prism_config_v1_config_proto_msgTypes[2]
+	mi := &file_prism_config_v1_config_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -233,7 +568,7 @@ func (x *Limits) String() string {
 func (*Limits) ProtoMessage() {}
 
 func (x *Limits) ProtoReflect() protoreflect.Message {
-	mi := &file_prism_config_v1_config_proto_msgTypes[2]
+	mi := &file_prism_config_v1_config_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -246,7 +581,7 @@ func (x *Limits) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Limits.ProtoReflect.Descriptor instead.
 func (*Limits) Descriptor() ([]byte, []int) {
-	return file_prism_config_v1_config_proto_rawDescGZIP(), []int{2}
+	return file_prism_config_v1_config_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *Limits) GetMaxConnections() uint32 {
@@ -341,7 +676,7 @@ func (x *Limits) GetFloodAllowance() uint32 {
 }
 
 // Tls is how connections of clients are secured: TLS 1.3, or 1.2 with forward secrecy and authenticated encryption, which is what HTTP/2 demands of it. Files are
-// PEM, and their paths are relative to the folder that the gateway was started in.
+// PEM; a relative path begins at the folder of the configuration file that names it, and on the command line at the folder that the gateway was started in.
 type Tls struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The file with the certificate, followed by those that lead to its root.
@@ -358,7 +693,7 @@ type Tls struct {
 
 func (x *Tls) Reset() {
 	*x = Tls{}
-	mi := &file_prism_config_v1_config_proto_msgTypes[3]
+	mi := &file_prism_config_v1_config_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -370,7 +705,7 @@ func (x *Tls) String() string {
 func (*Tls) ProtoMessage() {}
 
 func (x *Tls) ProtoReflect() protoreflect.Message {
-	mi := &file_prism_config_v1_config_proto_msgTypes[3]
+	mi := &file_prism_config_v1_config_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -383,7 +718,7 @@ func (x *Tls) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Tls.ProtoReflect.Descriptor instead.
 func (*Tls) Descriptor() ([]byte, []int) {
-	return file_prism_config_v1_config_proto_rawDescGZIP(), []int{3}
+	return file_prism_config_v1_config_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *Tls) GetCertFile() string {
@@ -429,7 +764,7 @@ type BackendInstance struct {
 
 func (x *BackendInstance) Reset() {
 	*x = BackendInstance{}
-	mi := &file_prism_config_v1_config_proto_msgTypes[4]
+	mi := &file_prism_config_v1_config_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -441,7 +776,7 @@ func (x *BackendInstance) String() string {
 func (*BackendInstance) ProtoMessage() {}
 
 func (x *BackendInstance) ProtoReflect() protoreflect.Message {
-	mi := &file_prism_config_v1_config_proto_msgTypes[4]
+	mi := &file_prism_config_v1_config_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -454,7 +789,7 @@ func (x *BackendInstance) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BackendInstance.ProtoReflect.Descriptor instead.
 func (*BackendInstance) Descriptor() ([]byte, []int) {
-	return file_prism_config_v1_config_proto_rawDescGZIP(), []int{4}
+	return file_prism_config_v1_config_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *BackendInstance) GetName() string {
@@ -492,14 +827,18 @@ type Namespace struct {
 	// The configuration of the only pattern.
 	Config *structpb.Struct `protobuf:"bytes,5,opt,name=config,proto3" json:"config,omitempty"`
 	// The chain of patterns, outermost first.
-	Patterns      []*PatternUse `protobuf:"bytes,6,rep,name=patterns,proto3" json:"patterns,omitempty"`
+	Patterns []*PatternUse `protobuf:"bytes,6,rep,name=patterns,proto3" json:"patterns,omitempty"`
+	// The version of the only pattern, such as "v1"; empty means the one that this build has.
+	Version string `protobuf:"bytes,7,opt,name=version,proto3" json:"version,omitempty"`
+	// What the namespace's clients may use together. A field that is absent here has its value in the configuration's namespace_limits, or else its default.
+	Limits        *NamespaceLimits `protobuf:"bytes,8,opt,name=limits,proto3" json:"limits,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Namespace) Reset() {
 	*x = Namespace{}
-	mi := &file_prism_config_v1_config_proto_msgTypes[5]
+	mi := &file_prism_config_v1_config_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -511,7 +850,7 @@ func (x *Namespace) String() string {
 func (*Namespace) ProtoMessage() {}
 
 func (x *Namespace) ProtoReflect() protoreflect.Message {
-	mi := &file_prism_config_v1_config_proto_msgTypes[5]
+	mi := &file_prism_config_v1_config_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -524,7 +863,7 @@ func (x *Namespace) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Namespace.ProtoReflect.Descriptor instead.
 func (*Namespace) Descriptor() ([]byte, []int) {
-	return file_prism_config_v1_config_proto_rawDescGZIP(), []int{5}
+	return file_prism_config_v1_config_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *Namespace) GetName() string {
@@ -569,11 +908,120 @@ func (x *Namespace) GetPatterns() []*PatternUse {
 	return nil
 }
 
+func (x *Namespace) GetVersion() string {
+	if x != nil {
+		return x.Version
+	}
+	return ""
+}
+
+func (x *Namespace) GetLimits() *NamespaceLimits {
+	if x != nil {
+		return x.Limits
+	}
+	return nil
+}
+
+// NamespaceLimits bound what the clients of one namespace may use together, in one gateway. A call that is refused for them says which limit it was, and, where
+// waiting helps, how long to wait.
+type NamespaceLimits struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The most bytes of one request message, after inflating; never more than the method's own limit. A call with a larger one is RESOURCE_EXHAUSTED. 0 means the
+	// method's own.
+	MaxMessageBytes uint32 `protobuf:"varint,1,opt,name=max_message_bytes,json=maxMessageBytes,proto3" json:"max_message_bytes,omitempty"`
+	// The most calls under way at once, streams among them. One more is RESOURCE_EXHAUSTED. 0 means 100,000.
+	MaxConcurrentCalls uint32 `protobuf:"varint,2,opt,name=max_concurrent_calls,json=maxConcurrentCalls,proto3" json:"max_concurrent_calls,omitempty"`
+	// How many calls may begin in a second. One more is RESOURCE_EXHAUSTED. 0 means no bound.
+	CallsPerSecond float64 `protobuf:"fixed64,3,opt,name=calls_per_second,json=callsPerSecond,proto3" json:"calls_per_second,omitempty"`
+	// How many calls may begin at once after a while without any. 0 means as many as may begin in a second, at least 1.
+	Burst uint32 `protobuf:"varint,4,opt,name=burst,proto3" json:"burst,omitempty"`
+	// The deadline of a unary call whose caller sets none, from its begin. Absent means none.
+	DefaultDeadline *durationpb.Duration `protobuf:"bytes,5,opt,name=default_deadline,json=defaultDeadline,proto3" json:"default_deadline,omitempty"`
+	// The longest deadline of a unary call; a caller's later one is cut down to it. Absent means no bound.
+	MaxDeadline   *durationpb.Duration `protobuf:"bytes,6,opt,name=max_deadline,json=maxDeadline,proto3" json:"max_deadline,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *NamespaceLimits) Reset() {
+	*x = NamespaceLimits{}
+	mi := &file_prism_config_v1_config_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *NamespaceLimits) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*NamespaceLimits) ProtoMessage() {}
+
+func (x *NamespaceLimits) ProtoReflect() protoreflect.Message {
+	mi := &file_prism_config_v1_config_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use NamespaceLimits.ProtoReflect.Descriptor instead.
+func (*NamespaceLimits) Descriptor() ([]byte, []int) {
+	return file_prism_config_v1_config_proto_rawDescGZIP(), []int{10}
+}
+
+func (x *NamespaceLimits) GetMaxMessageBytes() uint32 {
+	if x != nil {
+		return x.MaxMessageBytes
+	}
+	return 0
+}
+
+func (x *NamespaceLimits) GetMaxConcurrentCalls() uint32 {
+	if x != nil {
+		return x.MaxConcurrentCalls
+	}
+	return 0
+}
+
+func (x *NamespaceLimits) GetCallsPerSecond() float64 {
+	if x != nil {
+		return x.CallsPerSecond
+	}
+	return 0
+}
+
+func (x *NamespaceLimits) GetBurst() uint32 {
+	if x != nil {
+		return x.Burst
+	}
+	return 0
+}
+
+func (x *NamespaceLimits) GetDefaultDeadline() *durationpb.Duration {
+	if x != nil {
+		return x.DefaultDeadline
+	}
+	return nil
+}
+
+func (x *NamespaceLimits) GetMaxDeadline() *durationpb.Duration {
+	if x != nil {
+		return x.MaxDeadline
+	}
+	return nil
+}
+
 // PatternUse is a pattern in a namespace's chain.
 type PatternUse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The pattern's catalog name.
 	Pattern string `protobuf:"bytes,1,opt,name=pattern,proto3" json:"pattern,omitempty"`
+	// The version of the pattern, such as "v1"; empty means the one that this build has.
+	Version string `protobuf:"bytes,4,opt,name=version,proto3" json:"version,omitempty"`
 	// The pattern's configuration: the fields of its configuration message but its slots.
 	Config *structpb.Struct `protobuf:"bytes,2,opt,name=config,proto3" json:"config,omitempty"`
 	// What fills the slots.
@@ -584,7 +1032,7 @@ type PatternUse struct {
 
 func (x *PatternUse) Reset() {
 	*x = PatternUse{}
-	mi := &file_prism_config_v1_config_proto_msgTypes[6]
+	mi := &file_prism_config_v1_config_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -596,7 +1044,7 @@ func (x *PatternUse) String() string {
 func (*PatternUse) ProtoMessage() {}
 
 func (x *PatternUse) ProtoReflect() protoreflect.Message {
-	mi := &file_prism_config_v1_config_proto_msgTypes[6]
+	mi := &file_prism_config_v1_config_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -609,12 +1057,19 @@ func (x *PatternUse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PatternUse.ProtoReflect.Descriptor instead.
 func (*PatternUse) Descriptor() ([]byte, []int) {
-	return file_prism_config_v1_config_proto_rawDescGZIP(), []int{6}
+	return file_prism_config_v1_config_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *PatternUse) GetPattern() string {
 	if x != nil {
 		return x.Pattern
+	}
+	return ""
+}
+
+func (x *PatternUse) GetVersion() string {
+	if x != nil {
+		return x.Version
 	}
 	return ""
 }
@@ -649,7 +1104,7 @@ type Slot struct {
 
 func (x *Slot) Reset() {
 	*x = Slot{}
-	mi := &file_prism_config_v1_config_proto_msgTypes[7]
+	mi := &file_prism_config_v1_config_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -661,7 +1116,7 @@ func (x *Slot) String() string {
 func (*Slot) ProtoMessage() {}
 
 func (x *Slot) ProtoReflect() protoreflect.Message {
-	mi := &file_prism_config_v1_config_proto_msgTypes[7]
+	mi := &file_prism_config_v1_config_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -674,7 +1129,7 @@ func (x *Slot) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Slot.ProtoReflect.Descriptor instead.
 func (*Slot) Descriptor() ([]byte, []int) {
-	return file_prism_config_v1_config_proto_rawDescGZIP(), []int{7}
+	return file_prism_config_v1_config_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *Slot) GetFilling() isSlot_Filling {
@@ -724,20 +1179,52 @@ var File_prism_config_v1_config_proto protoreflect.FileDescriptor
 
 const file_prism_config_v1_config_proto_rawDesc = "" +
 	"\n" +
-	"\x1cprism/config/v1/config.proto\x12\x0fprism.config.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1cgoogle/protobuf/struct.proto\"\xca\x01\n" +
+	"\x1cprism/config/v1/config.proto\x12\x0fprism.config.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1cprism/config/v1/secret.proto\"\xdd\x02\n" +
 	"\x06Config\x12/\n" +
 	"\x06server\x18\x01 \x01(\v2\x17.prism.config.v1.ServerR\x06server\x12G\n" +
 	"\bbackends\x18\x02 \x03(\v2 .prism.config.v1.BackendInstanceB\t\xbaH\x06\x92\x01\x03\x10\xe8\aR\bbackends\x12F\n" +
 	"\n" +
 	"namespaces\x18\x03 \x03(\v2\x1a.prism.config.v1.NamespaceB\n" +
 	"\xbaH\a\x92\x01\x04\x10\xa0\x8d\x06R\n" +
-	"namespaces\"\xd2\x01\n" +
+	"namespaces\x12D\n" +
+	"\robservability\x18\x04 \x01(\v2\x1e.prism.config.v1.ObservabilityR\robservability\x12K\n" +
+	"\x10namespace_limits\x18\x05 \x01(\v2 .prism.config.v1.NamespaceLimitsR\x0fnamespaceLimits\"\xd9\x04\n" +
 	"\x06Server\x12 \n" +
 	"\x06listen\x18\x01 \x01(\tB\b\xbaH\x05r\x03(\x80\bR\x06listen\x12\x1e\n" +
 	"\x05admin\x18\x02 \x01(\tB\b\xbaH\x05r\x03(\x80\bR\x05admin\x12-\n" +
 	"\x05http2\x18\x03 \x01(\tB\x17\xbaH\x14\xd8\x01\x01r\x0fR\x03ownR\bstandardR\x05http2\x12/\n" +
 	"\x06limits\x18\x04 \x01(\v2\x17.prism.config.v1.LimitsR\x06limits\x12&\n" +
-	"\x03tls\x18\x05 \x01(\v2\x14.prism.config.v1.TlsR\x03tls\"\xb4\a\n" +
+	"\x03tls\x18\x05 \x01(\v2\x14.prism.config.v1.TlsR\x03tls\x12A\n" +
+	"\tlisteners\x18\x06 \x03(\v2\x19.prism.config.v1.ListenerB\b\xbaH\x05\x92\x01\x02\x10dR\tlisteners\x127\n" +
+	"\rallowed_hosts\x18\a \x03(\tB\x12\xbaH\x0f\x92\x01\f\x10\xe8\a\"\ar\x05 \x01(\xff\x01R\fallowedHosts\x12;\n" +
+	"\x0fallowed_origins\x18\b \x03(\tB\x12\xbaH\x0f\x92\x01\f\x10\xe8\a\"\ar\x05 \x01(\x80\x04R\x0eallowedOrigins\x12N\n" +
+	"\rdrain_timeout\x18\t \x01(\v2\x19.google.protobuf.DurationB\x0e\xbaH\v\xaa\x01\b\"\x04\b\x80\xa3\x052\x00R\fdrainTimeout\x12L\n" +
+	"\freload_grace\x18\n" +
+	" \x01(\v2\x19.google.protobuf.DurationB\x0e\xbaH\v\xaa\x01\b\"\x04\b\x80\xa3\x052\x00R\vreloadGrace\x12\x14\n" +
+	"\x05pprof\x18\v \x01(\bR\x05pprof\x12\x18\n" +
+	"\aexplain\x18\f \x01(\bR\aexplain\"\x84\x01\n" +
+	"\bListener\x12$\n" +
+	"\aaddress\x18\x01 \x01(\tB\n" +
+	"\xbaH\ar\x05 \x01(\x80\bR\aaddress\x12*\n" +
+	"\x04mode\x18\x02 \x01(\tB\x16\xbaH\x13\xd8\x01\x01r\x0e2\f^0?[0-7]{3}$R\x04mode\x12&\n" +
+	"\x03tls\x18\x03 \x01(\v2\x14.prism.config.v1.TlsR\x03tls\"~\n" +
+	"\rObservability\x122\n" +
+	"\atracing\x18\x01 \x01(\v2\x18.prism.config.v1.TracingR\atracing\x129\n" +
+	"\n" +
+	"access_log\x18\x02 \x01(\v2\x1a.prism.config.v1.AccessLogR\taccessLog\"\xd0\x02\n" +
+	"\aTracing\x12&\n" +
+	"\bendpoint\x18\x01 \x01(\tB\n" +
+	"\xbaH\ar\x05 \x01(\x80\x10R\bendpoint\x12?\n" +
+	"\fsample_ratio\x18\x02 \x01(\x01B\x17\xbaH\x14\x12\x12\x19\x00\x00\x00\x00\x00\x00\xf0?)\x00\x00\x00\x00\x00\x00\x00\x00H\x00R\vsampleRatio\x88\x01\x01\x12+\n" +
+	"\fservice_name\x18\x03 \x01(\tB\b\xbaH\x05r\x03(\xc8\x01R\vserviceName\x12I\n" +
+	"\aheaders\x18\x04 \x03(\v2%.prism.config.v1.Tracing.HeadersEntryB\b\xbaH\x05\x9a\x01\x02\x10 R\aheaders\x1aS\n" +
+	"\fHeadersEntry\x12\x10\n" +
+	"\x03key\x18\x01 \x01(\tR\x03key\x12-\n" +
+	"\x05value\x18\x02 \x01(\v2\x17.prism.config.v1.SecretR\x05value:\x028\x01B\x0f\n" +
+	"\r_sample_ratio\"\x7f\n" +
+	"\tAccessLog\x120\n" +
+	"\x05calls\x18\x01 \x01(\tB\x1a\xbaH\x17\xd8\x01\x01r\x12R\x06errorsR\x03allR\x03offR\x05calls\x12@\n" +
+	"\x04slow\x18\x02 \x01(\v2\x19.google.protobuf.DurationB\x11\xbaH\x0e\xaa\x01\v\"\x04\b\x80\xa3\x052\x03\x10\xe8\aR\x04slow\"\xb4\a\n" +
 	"\x06Limits\x125\n" +
 	"\x0fmax_connections\x18\x01 \x01(\rB\f\xbaH\t\xd8\x01\x01*\x04\x18\xc0\x84=R\x0emaxConnections\x12-\n" +
 	"\vmax_streams\x18\x02 \x01(\rB\f\xbaH\t\xd8\x01\x01*\x04\x18\xc0\x84=R\n" +
@@ -765,22 +1252,34 @@ const file_prism_config_v1_config_proto_rawDesc = "" +
 	"\x0fBackendInstance\x121\n" +
 	"\x04name\x18\x01 \x01(\tB\x1d\xbaH\x1ar\x18\x10\x01\x18\xc8\x012\x11^[A-Za-z0-9._-]+$R\x04name\x12\x1c\n" +
 	"\x04type\x18\x02 \x01(\tB\b\xbaH\x05r\x03(\xc8\x01R\x04type\x12/\n" +
-	"\x06config\x18\x03 \x01(\v2\x17.google.protobuf.StructR\x06config\"\x92\x03\n" +
+	"\x06config\x18\x03 \x01(\v2\x17.google.protobuf.StructR\x06config\"\xef\x03\n" +
 	"\tNamespace\x121\n" +
 	"\x04name\x18\x01 \x01(\tB\x1d\xbaH\x1ar\x18\x10\x01\x18\xc8\x012\x11^[A-Za-z0-9._-]+$R\x04name\x12\"\n" +
 	"\abackend\x18\x02 \x01(\tB\b\xbaH\x05r\x03(\xc8\x01R\abackend\x12\"\n" +
 	"\apattern\x18\x03 \x01(\tB\b\xbaH\x05r\x03(\xc8\x01R\apattern\x12E\n" +
 	"\x05slots\x18\x04 \x03(\v2%.prism.config.v1.Namespace.SlotsEntryB\b\xbaH\x05\x9a\x01\x02\x10dR\x05slots\x12/\n" +
 	"\x06config\x18\x05 \x01(\v2\x17.google.protobuf.StructR\x06config\x12A\n" +
-	"\bpatterns\x18\x06 \x03(\v2\x1b.prism.config.v1.PatternUseB\b\xbaH\x05\x92\x01\x02\x10dR\bpatterns\x1aO\n" +
+	"\bpatterns\x18\x06 \x03(\v2\x1b.prism.config.v1.PatternUseB\b\xbaH\x05\x92\x01\x02\x10dR\bpatterns\x12!\n" +
+	"\aversion\x18\a \x01(\tB\a\xbaH\x04r\x02(\x14R\aversion\x128\n" +
+	"\x06limits\x18\b \x01(\v2 .prism.config.v1.NamespaceLimitsR\x06limits\x1aO\n" +
 	"\n" +
 	"SlotsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12+\n" +
-	"\x05value\x18\x02 \x01(\v2\x15.prism.config.v1.SlotR\x05value:\x028\x01\"\xfc\x01\n" +
+	"\x05value\x18\x02 \x01(\v2\x15.prism.config.v1.SlotR\x05value:\x028\x01\"\x99\x03\n" +
+	"\x0fNamespaceLimits\x126\n" +
+	"\x11max_message_bytes\x18\x01 \x01(\rB\n" +
+	"\xbaH\a*\x05\x18\x80\x80\x80 R\x0fmaxMessageBytes\x12<\n" +
+	"\x14max_concurrent_calls\x18\x02 \x01(\rB\n" +
+	"\xbaH\a*\x05\x18\x80\xad\xe2\x04R\x12maxConcurrentCalls\x12A\n" +
+	"\x10calls_per_second\x18\x03 \x01(\x01B\x17\xbaH\x14\x12\x12\x19\x00\x00\x00\x00e\xcd\xcdA)\x00\x00\x00\x00\x00\x00\x00\x00R\x0ecallsPerSecond\x12!\n" +
+	"\x05burst\x18\x04 \x01(\rB\v\xbaH\b*\x06\x18\x80\x94\xeb\xdc\x03R\x05burst\x12X\n" +
+	"\x10default_deadline\x18\x05 \x01(\v2\x19.google.protobuf.DurationB\x12\xbaH\x0f\xaa\x01\f\"\x04\b\x80\xa3\x052\x04\x10\xc0\x84=R\x0fdefaultDeadline\x12P\n" +
+	"\fmax_deadline\x18\x06 \x01(\v2\x19.google.protobuf.DurationB\x12\xbaH\x0f\xaa\x01\f\"\x04\b\x80\xa3\x052\x04\x10\xc0\x84=R\vmaxDeadline\"\x9f\x02\n" +
 	"\n" +
 	"PatternUse\x12$\n" +
 	"\apattern\x18\x01 \x01(\tB\n" +
-	"\xbaH\ar\x05 \x01(\xc8\x01R\apattern\x12/\n" +
+	"\xbaH\ar\x05 \x01(\xc8\x01R\apattern\x12!\n" +
+	"\aversion\x18\x04 \x01(\tB\a\xbaH\x04r\x02(\x14R\aversion\x12/\n" +
 	"\x06config\x18\x02 \x01(\v2\x17.google.protobuf.StructR\x06config\x12F\n" +
 	"\x05slots\x18\x03 \x03(\v2&.prism.config.v1.PatternUse.SlotsEntryB\b\xbaH\x05\x9a\x01\x02\x10dR\x05slots\x1aO\n" +
 	"\n" +
@@ -805,48 +1304,69 @@ func file_prism_config_v1_config_proto_rawDescGZIP() []byte {
 	return file_prism_config_v1_config_proto_rawDescData
 }
 
-var file_prism_config_v1_config_proto_msgTypes = make([]protoimpl.MessageInfo, 10)
+var file_prism_config_v1_config_proto_msgTypes = make([]protoimpl.MessageInfo, 16)
 var file_prism_config_v1_config_proto_goTypes = []any{
 	(*Config)(nil),              // 0: prism.config.v1.Config
 	(*Server)(nil),              // 1: prism.config.v1.Server
-	(*Limits)(nil),              // 2: prism.config.v1.Limits
-	(*Tls)(nil),                 // 3: prism.config.v1.Tls
-	(*BackendInstance)(nil),     // 4: prism.config.v1.BackendInstance
-	(*Namespace)(nil),           // 5: prism.config.v1.Namespace
-	(*PatternUse)(nil),          // 6: prism.config.v1.PatternUse
-	(*Slot)(nil),                // 7: prism.config.v1.Slot
-	nil,                         // 8: prism.config.v1.Namespace.SlotsEntry
-	nil,                         // 9: prism.config.v1.PatternUse.SlotsEntry
-	(*durationpb.Duration)(nil), // 10: google.protobuf.Duration
-	(*structpb.Struct)(nil),     // 11: google.protobuf.Struct
+	(*Listener)(nil),            // 2: prism.config.v1.Listener
+	(*Observability)(nil),       // 3: prism.config.v1.Observability
+	(*Tracing)(nil),             // 4: prism.config.v1.Tracing
+	(*AccessLog)(nil),           // 5: prism.config.v1.AccessLog
+	(*Limits)(nil),              // 6: prism.config.v1.Limits
+	(*Tls)(nil),                 // 7: prism.config.v1.Tls
+	(*BackendInstance)(nil),     // 8: prism.config.v1.BackendInstance
+	(*Namespace)(nil),           // 9: prism.config.v1.Namespace
+	(*NamespaceLimits)(nil),     // 10: prism.config.v1.NamespaceLimits
+	(*PatternUse)(nil),          // 11: prism.config.v1.PatternUse
+	(*Slot)(nil),                // 12: prism.config.v1.Slot
+	nil,                         // 13: prism.config.v1.Tracing.HeadersEntry
+	nil,                         // 14: prism.config.v1.Namespace.SlotsEntry
+	nil,                         // 15: prism.config.v1.PatternUse.SlotsEntry
+	(*durationpb.Duration)(nil), // 16: google.protobuf.Duration
+	(*structpb.Struct)(nil),     // 17: google.protobuf.Struct
+	(*Secret)(nil),              // 18: prism.config.v1.Secret
 }
 var file_prism_config_v1_config_proto_depIdxs = []int32{
 	1,  // 0: prism.config.v1.Config.server:type_name -> prism.config.v1.Server
-	4,  // 1: prism.config.v1.Config.backends:type_name -> prism.config.v1.BackendInstance
-	5,  // 2: prism.config.v1.Config.namespaces:type_name -> prism.config.v1.Namespace
-	2,  // 3: prism.config.v1.Server.limits:type_name -> prism.config.v1.Limits
-	3,  // 4: prism.config.v1.Server.tls:type_name -> prism.config.v1.Tls
-	10, // 5: prism.config.v1.Limits.handshake_timeout:type_name -> google.protobuf.Duration
-	10, // 6: prism.config.v1.Limits.idle_timeout:type_name -> google.protobuf.Duration
-	10, // 7: prism.config.v1.Limits.max_age:type_name -> google.protobuf.Duration
-	10, // 8: prism.config.v1.Limits.age_grace:type_name -> google.protobuf.Duration
-	10, // 9: prism.config.v1.Limits.min_ping_interval:type_name -> google.protobuf.Duration
-	10, // 10: prism.config.v1.Limits.body_timeout:type_name -> google.protobuf.Duration
-	10, // 11: prism.config.v1.Limits.write_timeout:type_name -> google.protobuf.Duration
-	10, // 12: prism.config.v1.Limits.stall_timeout:type_name -> google.protobuf.Duration
-	11, // 13: prism.config.v1.BackendInstance.config:type_name -> google.protobuf.Struct
-	8,  // 14: prism.config.v1.Namespace.slots:type_name -> prism.config.v1.Namespace.SlotsEntry
-	11, // 15: prism.config.v1.Namespace.config:type_name -> google.protobuf.Struct
-	6,  // 16: prism.config.v1.Namespace.patterns:type_name -> prism.config.v1.PatternUse
-	11, // 17: prism.config.v1.PatternUse.config:type_name -> google.protobuf.Struct
-	9,  // 18: prism.config.v1.PatternUse.slots:type_name -> prism.config.v1.PatternUse.SlotsEntry
-	7,  // 19: prism.config.v1.Namespace.SlotsEntry.value:type_name -> prism.config.v1.Slot
-	7,  // 20: prism.config.v1.PatternUse.SlotsEntry.value:type_name -> prism.config.v1.Slot
-	21, // [21:21] is the sub-list for method output_type
-	21, // [21:21] is the sub-list for method input_type
-	21, // [21:21] is the sub-list for extension type_name
-	21, // [21:21] is the sub-list for extension extendee
-	0,  // [0:21] is the sub-list for field type_name
+	8,  // 1: prism.config.v1.Config.backends:type_name -> prism.config.v1.BackendInstance
+	9,  // 2: prism.config.v1.Config.namespaces:type_name -> prism.config.v1.Namespace
+	3,  // 3: prism.config.v1.Config.observability:type_name -> prism.config.v1.Observability
+	10, // 4: prism.config.v1.Config.namespace_limits:type_name -> prism.config.v1.NamespaceLimits
+	6,  // 5: prism.config.v1.Server.limits:type_name -> prism.config.v1.Limits
+	7,  // 6: prism.config.v1.Server.tls:type_name -> prism.config.v1.Tls
+	2,  // 7: prism.config.v1.Server.listeners:type_name -> prism.config.v1.Listener
+	16, // 8: prism.config.v1.Server.drain_timeout:type_name -> google.protobuf.Duration
+	16, // 9: prism.config.v1.Server.reload_grace:type_name -> google.protobuf.Duration
+	7,  // 10: prism.config.v1.Listener.tls:type_name -> prism.config.v1.Tls
+	4,  // 11: prism.config.v1.Observability.tracing:type_name -> prism.config.v1.Tracing
+	5,  // 12: prism.config.v1.Observability.access_log:type_name -> prism.config.v1.AccessLog
+	13, // 13: prism.config.v1.Tracing.headers:type_name -> prism.config.v1.Tracing.HeadersEntry
+	16, // 14: prism.config.v1.AccessLog.slow:type_name -> google.protobuf.Duration
+	16, // 15: prism.config.v1.Limits.handshake_timeout:type_name -> google.protobuf.Duration
+	16, // 16: prism.config.v1.Limits.idle_timeout:type_name -> google.protobuf.Duration
+	16, // 17: prism.config.v1.Limits.max_age:type_name -> google.protobuf.Duration
+	16, // 18: prism.config.v1.Limits.age_grace:type_name -> google.protobuf.Duration
+	16, // 19: prism.config.v1.Limits.min_ping_interval:type_name -> google.protobuf.Duration
+	16, // 20: prism.config.v1.Limits.body_timeout:type_name -> google.protobuf.Duration
+	16, // 21: prism.config.v1.Limits.write_timeout:type_name -> google.protobuf.Duration
+	16, // 22: prism.config.v1.Limits.stall_timeout:type_name -> google.protobuf.Duration
+	17, // 23: prism.config.v1.BackendInstance.config:type_name -> google.protobuf.Struct
+	14, // 24: prism.config.v1.Namespace.slots:type_name -> prism.config.v1.Namespace.SlotsEntry
+	17, // 25: prism.config.v1.Namespace.config:type_name -> google.protobuf.Struct
+	11, // 26: prism.config.v1.Namespace.patterns:type_name -> prism.config.v1.PatternUse
+	10, // 27: prism.config.v1.Namespace.limits:type_name -> prism.config.v1.NamespaceLimits
+	16, // 28: prism.config.v1.NamespaceLimits.default_deadline:type_name -> google.protobuf.Duration
+	16, // 29: prism.config.v1.NamespaceLimits.max_deadline:type_name -> google.protobuf.Duration
+	17, // 30: prism.config.v1.PatternUse.config:type_name -> google.protobuf.Struct
+	15, // 31: prism.config.v1.PatternUse.slots:type_name -> prism.config.v1.PatternUse.SlotsEntry
+	18, // 32: prism.config.v1.Tracing.HeadersEntry.value:type_name -> prism.config.v1.Secret
+	12, // 33: prism.config.v1.Namespace.SlotsEntry.value:type_name -> prism.config.v1.Slot
+	12, // 34: prism.config.v1.PatternUse.SlotsEntry.value:type_name -> prism.config.v1.Slot
+	35, // [35:35] is the sub-list for method output_type
+	35, // [35:35] is the sub-list for method input_type
+	35, // [35:35] is the sub-list for extension type_name
+	35, // [35:35] is the sub-list for extension extendee
+	0,  // [0:35] is the sub-list for field type_name
 }
 
 func init() { file_prism_config_v1_config_proto_init() }
@@ -854,7 +1374,9 @@ func file_prism_config_v1_config_proto_init() {
 	if File_prism_config_v1_config_proto != nil {
 		return
 	}
-	file_prism_config_v1_config_proto_msgTypes[7].OneofWrappers = []any{
+	file_prism_config_v1_secret_proto_init()
+	file_prism_config_v1_config_proto_msgTypes[4].OneofWrappers = []any{}
+	file_prism_config_v1_config_proto_msgTypes[12].OneofWrappers = []any{
 		(*Slot_Backend)(nil),
 		(*Slot_Next)(nil),
 	}
@@ -864,7 +1386,7 @@ func file_prism_config_v1_config_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_prism_config_v1_config_proto_rawDesc), len(file_prism_config_v1_config_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   10,
+			NumMessages:   16,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

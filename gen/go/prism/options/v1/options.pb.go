@@ -448,10 +448,13 @@ type Pattern struct {
 	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
 	// The version of the pattern's behaviour: "v1".
 	Version string `protobuf:"bytes,2,opt,name=version,proto3" json:"version,omitempty"`
-	// Catalog names of the interfaces that the pattern offers to clients. Empty: it offers what the slot named by `offers_slot` holds.
+	// Catalog names of the interfaces that the pattern offers to clients. Empty: it offers what the slot named by `offers_slot` holds, if there is one.
 	Offers []string `protobuf:"bytes,3,rep,name=offers,proto3" json:"offers,omitempty"`
 	// The slot whose interfaces the pattern offers, decorated.
-	OffersSlot    string `protobuf:"bytes,4,opt,name=offers_slot,json=offersSlot,proto3" json:"offers_slot,omitempty"`
+	OffersSlot string `protobuf:"bytes,4,opt,name=offers_slot,json=offersSlot,proto3" json:"offers_slot,omitempty"`
+	// Services that the pattern offers to clients besides interfaces, by full name, or by the name within the message's own package. They are no Prism interfaces,
+	// and are declared in files that code is generated for.
+	Services      []string `protobuf:"bytes,5,rep,name=services,proto3" json:"services,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -512,6 +515,13 @@ func (x *Pattern) GetOffersSlot() string {
 		return x.OffersSlot
 	}
 	return ""
+}
+
+func (x *Pattern) GetServices() []string {
+	if x != nil {
+		return x.Services
+	}
+	return nil
 }
 
 // Slot declares a hole in a pattern, filled by a backend instance or by the next pattern of the chain. The slot's description is the field's
@@ -712,13 +722,14 @@ const file_prism_options_v1_options_proto_rawDesc = "" +
 	"\n" +
 	"implements\x18\x02 \x03(\tR\n" +
 	"implements\x12*\n" +
-	"\x10implementability\x18\x03 \x01(\rR\x10implementability\"p\n" +
+	"\x10implementability\x18\x03 \x01(\rR\x10implementability\"\x8c\x01\n" +
 	"\aPattern\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x18\n" +
 	"\aversion\x18\x02 \x01(\tR\aversion\x12\x16\n" +
 	"\x06offers\x18\x03 \x03(\tR\x06offers\x12\x1f\n" +
 	"\voffers_slot\x18\x04 \x01(\tR\n" +
-	"offersSlot\"\xaa\x01\n" +
+	"offersSlot\x12\x1a\n" +
+	"\bservices\x18\x05 \x03(\tR\bservices\"\xaa\x01\n" +
 	"\x04Slot\x12\x1a\n" +
 	"\brequired\x18\x01 \x03(\tR\brequired\x12\x1a\n" +
 	"\boptional\x18\x02 \x03(\tR\boptional\x12\x15\n" +

@@ -38,9 +38,19 @@ func (i *Interfaces) Names() []string {
 	return fields.Names(i)
 }
 
+// Interface returns the implementation of the interface of that catalog name; nil when it is not offered.
+func (i *Interfaces) Interface(name string) any {
+	return fields.Interface(i, name)
+}
+
 // Only returns a copy that offers nothing but the named interfaces, as far as i offers them.
 func (i *Interfaces) Only(names ...string) *Interfaces {
 	return fields.Only(i, names)
+}
+
+// From returns a set of what an offering offers, which may be a set of another module; nil of nil.
+func From(offering rpc.Offering) *Interfaces {
+	return fields.From(offering)
 }
 
 // Clients returns the clients of the named interfaces on a connection. A name that is not known is ignored.

@@ -84,6 +84,7 @@ func cornerShopBackend() catalog.Backend {
 		Implementability: 80,
 		Doc:              "CornerShop keeps everything in one room.",
 		NewConfig:        func() proto.Message { return new(backendsv1.CornerShop) },
+		Comments:         backendsv1.Comments,
 		Check:            catalog.CheckOf(backendsv1.CheckCornerShop),
 	}
 }
@@ -96,6 +97,7 @@ func stallBackend() catalog.Backend {
 		Implementability: 100,
 		Doc:              "Stall has one shelf.",
 		NewConfig:        func() proto.Message { return new(backendsv1.Stall) },
+		Comments:         backendsv1.Comments,
 	}
 }
 

@@ -34,6 +34,7 @@ func claimCheckPattern() catalog.Pattern {
 		},
 		OffersSlot: "target",
 		NewConfig:  func() proto.Message { return new(patternsv1.ClaimCheck) },
+		Comments:   patternsv1.Comments,
 		Check:      catalog.CheckOf(patternsv1.CheckClaimCheck),
 	}
 }

@@ -39,6 +39,7 @@ func multicastRegistryPattern() catalog.Pattern {
 		},
 		Offers:    []string{"keyvalue_basic"},
 		NewConfig: func() proto.Message { return new(patternsv1.MulticastRegistry) },
+		Comments:  patternsv1.Comments,
 		Check:     catalog.CheckOf(patternsv1.CheckMulticastRegistry),
 	}
 }

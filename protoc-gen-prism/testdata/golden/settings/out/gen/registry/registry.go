@@ -38,6 +38,7 @@ func kioskBackend() catalog.Backend {
 		Implementability: 0,
 		Doc:              "Kiosk is constrained itself.",
 		NewConfig:        func() proto.Message { return new(backendsv1.Kiosk) },
+		Comments:         backendsv1.Comments,
 		Check:            catalog.CheckOf(backendsv1.CheckKiosk),
 	}
 }
@@ -50,6 +51,7 @@ func martBackend() catalog.Backend {
 		Implementability: 0,
 		Doc:              "Mart is constrained by what it holds.",
 		NewConfig:        func() proto.Message { return new(backendsv1.Mart) },
+		Comments:         backendsv1.Comments,
 		Check:            catalog.CheckOf(backendsv1.CheckMart),
 	}
 }
@@ -62,6 +64,7 @@ func stallBackend() catalog.Backend {
 		Implementability: 0,
 		Doc:              "Stall takes any configuration.",
 		NewConfig:        func() proto.Message { return new(backendsv1.Stall) },
+		Comments:         backendsv1.Comments,
 	}
 }
 
@@ -72,6 +75,7 @@ func flipPattern() catalog.Pattern {
 		Doc:       "Flip sells on at once.",
 		Offers:    []string{"shelf_basic"},
 		NewConfig: func() proto.Message { return new(patternsv1.Flip) },
+		Comments:  patternsv1.Comments,
 	}
 }
 
@@ -89,6 +93,7 @@ func resalePattern() catalog.Pattern {
 		},
 		Offers:    []string{"shelf_basic"},
 		NewConfig: func() proto.Message { return new(patternsv1.Resale) },
+		Comments:  patternsv1.Comments,
 		Check:     catalog.CheckOf(patternsv1.CheckResale),
 	}
 }

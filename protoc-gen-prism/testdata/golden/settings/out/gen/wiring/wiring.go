@@ -7,7 +7,11 @@ import (
 	"example.org/shop/backends/kiosk"
 	"example.org/shop/backends/mart"
 	"example.org/shop/backends/stall"
+	patternsv1 "example.org/shop/gen/shop/patterns/v1"
+	"example.org/shop/patterns/flip"
+	"example.org/shop/patterns/resale"
 	"github.com/prismgate/prism/runtime/backend"
+	"github.com/prismgate/prism/runtime/pattern"
 )
 
 // Backends returns every backend of this build.
@@ -16,5 +20,13 @@ func Backends() []backend.Type {
 		backend.Of("kiosk", kiosk.Open),
 		backend.Of("mart", mart.Open),
 		backend.Of("stall", stall.Open),
+	}
+}
+
+// Patterns returns every pattern of this build.
+func Patterns() []pattern.Type {
+	return []pattern.Type{
+		pattern.Of("flip", patternsv1.FillFlipSlots, flip.Open),
+		pattern.Of("resale", patternsv1.FillResaleSlots, resale.Open),
 	}
 }

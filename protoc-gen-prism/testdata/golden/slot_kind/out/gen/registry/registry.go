@@ -45,6 +45,7 @@ func ledgerBackend() catalog.Backend {
 		Implementability: 60,
 		Doc:              "Ledger writes everything down.",
 		NewConfig:        func() proto.Message { return new(backendsv1.Ledger) },
+		Comments:         backendsv1.Comments,
 	}
 }
 
@@ -67,6 +68,7 @@ func outboxPattern() catalog.Pattern {
 		},
 		Offers:    []string{"pubsub_basic"},
 		NewConfig: func() proto.Message { return new(patternsv1.Outbox) },
+		Comments:  patternsv1.Comments,
 		Check:     catalog.CheckOf(patternsv1.CheckOutbox),
 	}
 }

@@ -5,12 +5,22 @@ package wiring
 
 import (
 	"example.org/shop/backends/ledger"
+	patternsv1 "example.org/shop/gen/shop/patterns/v1"
+	"example.org/shop/patterns/outbox"
 	"github.com/prismgate/prism/runtime/backend"
+	"github.com/prismgate/prism/runtime/pattern"
 )
 
 // Backends returns every backend of this build.
 func Backends() []backend.Type {
 	return []backend.Type{
 		backend.Of("ledger", ledger.Open),
+	}
+}
+
+// Patterns returns every pattern of this build.
+func Patterns() []pattern.Type {
+	return []pattern.Type{
+		pattern.Of("outbox", patternsv1.FillOutboxSlots, outbox.Open),
 	}
 }

@@ -42,6 +42,11 @@ func (c CornerShopInterfaces) Interfaces() *prism.Interfaces {
 	return c.interfaces
 }
 
+// Interface returns the implementation of the interface of that catalog name; nil when it is not offered.
+func (c CornerShopInterfaces) Interface(name string) any {
+	return c.interfaces.Interface(name)
+}
+
 // Handlers returns a handler for every method of the interfaces that are served to clients.
 func (c CornerShopInterfaces) Handlers() []rpc.Handler {
 	return c.interfaces.Handlers()
@@ -65,6 +70,11 @@ func NewStallInterfaces(shelf StallShelf) StallInterfaces {
 // Interfaces returns the interfaces by name.
 func (s StallInterfaces) Interfaces() *prism.Interfaces {
 	return s.interfaces
+}
+
+// Interface returns the implementation of the interface of that catalog name; nil when it is not offered.
+func (s StallInterfaces) Interface(name string) any {
+	return s.interfaces.Interface(name)
 }
 
 // Handlers returns a handler for every method of the interfaces that are served to clients.

@@ -11,6 +11,7 @@ import (
 	pubsubv1 "github.com/prismgate/prism/gen/go/prism/pubsub/v1"
 	streamv1 "github.com/prismgate/prism/gen/go/prism/stream/v1"
 	"github.com/prismgate/prism/runtime/fault"
+	"github.com/prismgate/prism/runtime/rpc"
 )
 
 // ClaimCheckSlots are the slots of claim-check.
@@ -40,6 +41,11 @@ func NewClaimCheckSlots(payloads, target, range_ *prism.Interfaces) (ClaimCheckS
 		return ClaimCheckSlots{}, fault.New(fault.FailedPrecondition, "%s", strings.Join(problems, "\n"))
 	}
 	return slots, nil
+}
+
+// FillClaimCheckSlots is NewClaimCheckSlots of what fills each slot, by the slot's name.
+func FillClaimCheckSlots(fillings map[string]rpc.Offering) (ClaimCheckSlots, error) {
+	return NewClaimCheckSlots(prism.From(fillings["payloads"]), prism.From(fillings["target"]), prism.From(fillings["range"]))
 }
 
 // ClaimCheckPayloadsSlot is what claim-check uses of its slot payloads.

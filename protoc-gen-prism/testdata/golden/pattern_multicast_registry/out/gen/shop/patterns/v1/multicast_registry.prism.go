@@ -11,6 +11,7 @@ import (
 	pubsubv1 "github.com/prismgate/prism/gen/go/prism/pubsub/v1"
 	queuev1 "github.com/prismgate/prism/gen/go/prism/queue/v1"
 	"github.com/prismgate/prism/runtime/fault"
+	"github.com/prismgate/prism/runtime/rpc"
 )
 
 // MulticastRegistrySlots are the slots of multicast-registry.
@@ -40,6 +41,11 @@ func NewMulticastRegistrySlots(registry, messaging, durability *prism.Interfaces
 		return MulticastRegistrySlots{}, fault.New(fault.FailedPrecondition, "%s", strings.Join(problems, "\n"))
 	}
 	return slots, nil
+}
+
+// FillMulticastRegistrySlots is NewMulticastRegistrySlots of what fills each slot, by the slot's name.
+func FillMulticastRegistrySlots(fillings map[string]rpc.Offering) (MulticastRegistrySlots, error) {
+	return NewMulticastRegistrySlots(prism.From(fillings["registry"]), prism.From(fillings["messaging"]), prism.From(fillings["durability"]))
 }
 
 // MulticastRegistryRegistrySlot is what multicast-registry uses of its slot registry.

@@ -30,6 +30,11 @@ func (k KioskInterfaces) Interfaces() *prism.Interfaces {
 	return k.interfaces
 }
 
+// Interface returns the implementation of the interface of that catalog name; nil when it is not offered.
+func (k KioskInterfaces) Interface(name string) any {
+	return k.interfaces.Interface(name)
+}
+
 // Handlers returns a handler for every method of the interfaces that are served to clients.
 func (k KioskInterfaces) Handlers() []rpc.Handler {
 	return k.interfaces.Handlers()
@@ -55,6 +60,11 @@ func (m MartInterfaces) Interfaces() *prism.Interfaces {
 	return m.interfaces
 }
 
+// Interface returns the implementation of the interface of that catalog name; nil when it is not offered.
+func (m MartInterfaces) Interface(name string) any {
+	return m.interfaces.Interface(name)
+}
+
 // Handlers returns a handler for every method of the interfaces that are served to clients.
 func (m MartInterfaces) Handlers() []rpc.Handler {
 	return m.interfaces.Handlers()
@@ -78,6 +88,11 @@ func NewStallInterfaces(shelf StallShelf) StallInterfaces {
 // Interfaces returns the interfaces by name.
 func (s StallInterfaces) Interfaces() *prism.Interfaces {
 	return s.interfaces
+}
+
+// Interface returns the implementation of the interface of that catalog name; nil when it is not offered.
+func (s StallInterfaces) Interface(name string) any {
+	return s.interfaces.Interface(name)
 }
 
 // Handlers returns a handler for every method of the interfaces that are served to clients.

@@ -9,7 +9,21 @@ import (
 	"example.org/shop/gen/prism"
 	shelfv1 "example.org/shop/gen/shop/shelf/v1"
 	"github.com/prismgate/prism/runtime/fault"
+	"github.com/prismgate/prism/runtime/rpc"
 )
+
+// FlipSlots are the slots of flip.
+type FlipSlots struct{}
+
+// NewFlipSlots has nothing to fill.
+func NewFlipSlots() (FlipSlots, error) {
+	return FlipSlots{}, nil
+}
+
+// FillFlipSlots is NewFlipSlots of what fills each slot, by the slot's name.
+func FillFlipSlots(fillings map[string]rpc.Offering) (FlipSlots, error) {
+	return NewFlipSlots()
+}
 
 // ResaleSlots are the slots of resale.
 type ResaleSlots struct {
@@ -27,6 +41,11 @@ func NewResaleSlots(source *prism.Interfaces) (ResaleSlots, error) {
 		return ResaleSlots{}, fault.New(fault.FailedPrecondition, "%s", strings.Join(problems, "\n"))
 	}
 	return slots, nil
+}
+
+// FillResaleSlots is NewResaleSlots of what fills each slot, by the slot's name.
+func FillResaleSlots(fillings map[string]rpc.Offering) (ResaleSlots, error) {
+	return NewResaleSlots(prism.From(fillings["source"]))
 }
 
 // ResaleSourceSlot is what resale uses of its slot source.

@@ -30,6 +30,11 @@ func (l LedgerInterfaces) Interfaces() *prism.Interfaces {
 	return l.interfaces
 }
 
+// Interface returns the implementation of the interface of that catalog name; nil when it is not offered.
+func (l LedgerInterfaces) Interface(name string) any {
+	return l.interfaces.Interface(name)
+}
+
 // Handlers returns a handler for every method of the interfaces that are served to clients.
 func (l LedgerInterfaces) Handlers() []rpc.Handler {
 	return l.interfaces.Handlers()

@@ -10,6 +10,7 @@ import (
 	changev1 "example.org/shop/gen/shop/change/v1"
 	pubsubv1 "github.com/prismgate/prism/gen/go/prism/pubsub/v1"
 	"github.com/prismgate/prism/runtime/fault"
+	"github.com/prismgate/prism/runtime/rpc"
 )
 
 // OutboxSlots are the slots of outbox.
@@ -31,6 +32,11 @@ func NewOutboxSlots(source, destination *prism.Interfaces) (OutboxSlots, error) 
 		return OutboxSlots{}, fault.New(fault.FailedPrecondition, "%s", strings.Join(problems, "\n"))
 	}
 	return slots, nil
+}
+
+// FillOutboxSlots is NewOutboxSlots of what fills each slot, by the slot's name.
+func FillOutboxSlots(fillings map[string]rpc.Offering) (OutboxSlots, error) {
+	return NewOutboxSlots(prism.From(fillings["source"]), prism.From(fillings["destination"]))
 }
 
 // OutboxSourceSlot is what outbox uses of its slot source.

@@ -1,0 +1,75 @@
+package gateway
+
+import (
+	"context"
+	"strconv"
+	"sync/atomic"
+	"time"
+
+	"github.com/prismgate/prism/runtime/fault"
+	"github.com/prismgate/prism/runtime/rpc"
+)
+
+// defaultMaxConcurrentCalls bounds what one namespace's clients hold of the process when nothing else is said; a waiting stream takes some 10 KiB.
+const defaultMaxConcurrentCalls = 100_000
+
+// limitRate refuses calls that come faster than the namespace allows.
+func (n *namespace) limitRate() rpc.Middleware {
+	perSecond := n.limits.GetCallsPerSecond()
+	if perSecond == 0 {
+		return nil
+	}
+	limit := newRate(perSecond, n.limits.GetBurst())
+	written := strconv.FormatFloat(perSecond, 'f', -1, 64)
+	return func(next rpc.ServeFunc) rpc.ServeFunc {
+		return func(ctx context.Context, call *rpc.Call, stream rpc.Stream) error {
+			wait, ok := limit.take(call.Start)
+			if !ok {
+				return n.refuse("RATE_LIMIT_EXCEEDED", "more than %s calls a second; slow down, or raise %s", written, "limits.calls_per_second").WithRetry(retryAfter(wait))
+			}
+			return next(ctx, call, stream)
+		}
+	}
+}
+
+// retryAfter rounds a wait up, so that callers who obey it do not come too early by what a clock cannot tell.
+func retryAfter(wait time.Duration) time.Duration {
+	return max(wait.Truncate(time.Millisecond)+time.Millisecond, time.Millisecond)
+}
+
+// limitConcurrency refuses calls beyond those that may be under way at once.
+func (n *namespace) limitConcurrency() rpc.Middleware {
+	most := int64(n.limits.GetMaxConcurrentCalls())
+	if most == 0 {
+		most = defaultMaxConcurrentCalls
+	}
+	var calls atomic.Int64
+	return func(next rpc.ServeFunc) rpc.ServeFunc {
+		return func(ctx context.Context, call *rpc.Call, stream rpc.Stream) error {
+			defer calls.Add(-1)
+			if calls.Add(1) > most {
+				return n.refuse("CONCURRENCY_LIMIT_EXCEEDED", "%d calls are under way at once; wait for some to end, or raise %s", most, "limits.max_concurrent_calls")
+			}
+			return next(ctx, call, stream)
+		}
+	}
+}
+
+// limitMessages bounds request messages. The transport refuses them, before it decodes.
+func (n *namespace) limitMessages() rpc.Middleware {
+	most := int(n.limits.GetMaxMessageBytes())
+	if most == 0 {
+		return nil
+	}
+	return func(next rpc.ServeFunc) rpc.ServeFunc {
+		return func(ctx context.Context, call *rpc.Call, stream rpc.Stream) error {
+			call.MaxMessageBytes = most
+			return next(ctx, call, stream)
+		}
+	}
+}
+
+// refuse is the error about a limit of the namespace.
+func (n *namespace) refuse(reason, format string, most any, field string) *fault.Error {
+	return fault.New(fault.ResourceExhausted, "namespace %q: "+format, n.name, most, field).WithReason(reason, "namespace", n.name, "limit", field)
+}

@@ -1,0 +1,40 @@
+package gateway
+
+import (
+	"context"
+
+	"github.com/prismgate/prism/runtime/fault"
+	"github.com/prismgate/prism/runtime/rpc"
+)
+
+// ending ends streams that would otherwise go on for as long as their callers want.
+type ending struct {
+	over context.Context //nolint:containedctx // it is no call's: it ends with a namespace
+	end  context.CancelCauseFunc
+}
+
+func newEnding(ctx context.Context) *ending {
+	over, end := context.WithCancelCause(context.WithoutCancel(ctx))
+	return &ending{over, end}
+}
+
+// during serves streams until they end by themselves or are ended.
+func (e *ending) during(serve rpc.ServeFunc) rpc.ServeFunc {
+	return func(ctx context.Context, call *rpc.Call, stream rpc.Stream) error {
+		limited, cancel := context.WithCancel(ctx)
+		defer cancel()
+		defer context.AfterFunc(e.over, cancel)()
+		err := serve(limited, call, stream)
+		if limited.Err() != nil && ctx.Err() == nil {
+			// What the handler says of a context that ended is not what happened.
+			return context.Cause(e.over)
+		}
+		return err
+	}
+}
+
+// replaced is why the streams and transactions of a namespace end before their time.
+func replaced(namespace string) error {
+	return fault.New(fault.Unavailable, "namespace %q: the gateway has a new configuration, and what served this has ended; begin again", namespace).
+		WithReason("CONFIGURATION_CHANGED", "namespace", namespace).WithRetry(0)
+}

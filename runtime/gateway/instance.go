@@ -1,0 +1,48 @@
+package gateway
+
+import (
+	"context"
+	"fmt"
+	"sync/atomic"
+
+	"github.com/prismgate/prism/runtime/backend"
+	"github.com/prismgate/prism/runtime/plan"
+)
+
+// instance is an open backend. It is closed when nobody uses it any more: neither the configuration in force nor a namespace that still has calls.
+type instance struct {
+	planned *plan.Instance
+	open    backend.Instance
+	users   atomic.Int64
+}
+
+// openInstance opens a backend, for one user.
+func openInstance(ctx context.Context, planned *plan.Instance, types map[string]backend.Type) (*instance, error) {
+	t, ok := types[planned.Backend.Name]
+	if !ok {
+		return nil, fmt.Errorf("backend %q: this build knows what %s is, and has no code for it", planned.Name, planned.Backend.Name)
+	}
+	open, err := t.Open(ctx, planned.Config)
+	if err != nil {
+		return nil, fmt.Errorf("backend %q: open: %w", planned.Name, err)
+	}
+	i := &instance{planned: planned, open: open}
+	i.users.Store(1)
+	return i, nil
+}
+
+func (i *instance) use() *instance {
+	i.users.Add(1)
+	return i
+}
+
+// release closes the backend after its last user.
+func (i *instance) release(ctx context.Context) error {
+	if i.users.Add(-1) > 0 {
+		return nil
+	}
+	if err := i.open.Close(ctx); err != nil {
+		return fmt.Errorf("backend %q: close: %w", i.planned.Name, err)
+	}
+	return nil
+}

@@ -1,0 +1,75 @@
+package server
+
+import (
+	"log/slog"
+	"strings"
+
+	"github.com/prismgate/prism/runtime/admin"
+	"github.com/prismgate/prism/runtime/config"
+	"github.com/prismgate/prism/runtime/front"
+	"github.com/prismgate/prism/runtime/httprpc"
+	"github.com/prismgate/prism/runtime/watch"
+)
+
+// serve begins to serve clients and operators, and to watch files.
+func (s *Server) serve() error {
+	if err := s.watch(); err != nil {
+		return err
+	}
+	operators := front.NewAdminHandler(s.state, s.metrics, httprpc.NewMux(admin.Routes(s.tell)))
+	s.background.Go(func() {
+		if err := s.front.Serve(s.gateway.Routes(s.state), operators); err != nil {
+			s.failed <- err
+		}
+	})
+	s.state.Set(true)
+	var listen []string
+	var security []string
+	for _, at := range s.front.Addresses() {
+		listen, security = append(listen, at.Address), append(security, at.TLS)
+	}
+	s.log.LogAttrs(s.watching, slog.LevelInfo, "prism is ready",
+		slog.String("listen", strings.Join(listen, ",")),
+		slog.String("admin", s.front.AdminAddress()),
+		slog.String("namespaces", shortened(s.gateway.Namespaces())),
+		slog.String("http2", http2(s.status.Load().source)),
+		slog.String("tls", strings.Join(security, ",")))
+	return nil
+}
+
+// http2 is whose HTTP/2 serves clients.
+func http2(source *config.Source) string {
+	if chosen := source.Config.GetServer().GetHttp2(); chosen != "" {
+		return chosen
+	}
+	return "own"
+}
+
+// shortened lists names on one line, the first of them when there are many.
+func shortened(names []string) string {
+	const most = 20
+	if len(names) > most {
+		names = append(names[:most:most], "...")
+	}
+	return strings.Join(names, ",")
+}
+
+// watch reloads when the files of the configuration or of certificates change.
+func (s *Server) watch() error {
+	if len(s.o.Watch) > 0 {
+		if err := watch.Files(s.watching, s.o.Watch, func() { _ = s.Reload(s.watching) }); err != nil { // the log says why it failed
+			return err
+		}
+	}
+	files := s.front.CertificateFiles()
+	if len(files) == 0 {
+		return nil
+	}
+	return watch.Files(s.watching, files, func() {
+		if err := s.front.ReloadCertificates(); err != nil {
+			s.log.Error("certificates were not reloaded, and those from before go on", "error", err.Error())
+			return
+		}
+		s.log.Info("certificates were reloaded")
+	})
+}
