@@ -59,7 +59,7 @@ func (c changesShown) empty() bool { return len(c.Added)+len(c.Removed)+len(c.Ch
 func (n namespaceShown) tree() []tree {
 	var all []tree
 	if len(n.Limits) > 0 {
-		all = append(all, tree{text: "limits: " + strings.Join(n.Limits, ", ")})
+		all = append(all, tree{text: "limits: " + n.Limits.String()})
 	}
 	if n.Backend != nil {
 		return append(all, tree{"backend " + n.Backend.title(), []tree{{text: "offers " + strings.Join(n.Offers, ", ")}}})

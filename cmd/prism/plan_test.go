@@ -87,7 +87,7 @@ A reload would be refused, since these need a restart: server.listen
 
 	got = planLine(t, wantedText, "--admin", address, "-o", "json")
 	require.Equal(t, exitOK, got.exit, got.stderr)
-	var shown planned
+	var shown struct{ Difference differenceShown }
 	require.NoError(t, json.Unmarshal([]byte(got.stdout), &shown))
 	require.Equal(t, differenceShown{
 		Namespaces: changesShown{

@@ -55,7 +55,9 @@ func (o serveOptions) over(source *config.Source, given func(flag string) bool) 
 	} {
 		if given(flag.name) {
 			flag.set()
-			by[flag.field] = "--" + flag.name
+		}
+		if given(flag.name) || len(o.config) == 0 {
+			by[flag.field] = "--" + flag.name // what a user without a file knows the field by
 		}
 	}
 	return source.Overridden(changed, by)

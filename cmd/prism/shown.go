@@ -1,11 +1,11 @@
 package main
 
 import (
+	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
-
-	"google.golang.org/protobuf/types/known/durationpb"
+	"time"
 
 	configv1 "github.com/prismgate/prism/gen/go/prism/config/v1"
 	"github.com/prismgate/prism/runtime/catalog"
@@ -21,8 +21,8 @@ type namespaceShown struct {
 	Patterns []patternShown `json:"patterns"`
 	Offers   []string       `json:"offers"`
 	Services []string       `json:"services"`
-	// Limits are those that are set, each as its name and its value.
-	Limits []string `json:"limits"`
+	// Limits are those that are set.
+	Limits limitsShown `json:"limits"`
 	// Problems are those that are not one of a slot's.
 	Problems []string `json:"problems"`
 }
@@ -141,9 +141,28 @@ func (s *shower) below(n *plan.Namespace, path, from string) []string {
 	return texts
 }
 
-// shownLimits are the limits that are set, in the order of the schema.
-func shownLimits(limits *configv1.NamespaceLimits) []string {
-	shown := []string{}
+// limitsShown are limits in the order of the schema. In JSON they are an object.
+type limitsShown []limitShown
+
+type limitShown struct {
+	name  string
+	value any
+}
+
+func (l limitsShown) MarshalJSON() ([]byte, error) {
+	object := make(map[string]any, len(l))
+	for _, limit := range l {
+		object[limit.name] = limit.value
+	}
+	return json.Marshal(object)
+}
+
+func (l limitsShown) String() string {
+	return strings.Join(namesOf(l, func(limit limitShown) string { return fmt.Sprintf("%s %v", limit.name, limit.value) }), ", ")
+}
+
+func shownLimits(limits *configv1.NamespaceLimits) limitsShown {
+	var shown limitsShown
 	message := limits.ProtoReflect()
 	for i := range message.Descriptor().Fields().Len() {
 		field := message.Descriptor().Fields().Get(i)
@@ -151,12 +170,10 @@ func shownLimits(limits *configv1.NamespaceLimits) []string {
 			continue
 		}
 		value := message.Get(field).Interface()
-		if field.Message() != nil {
-			if duration, ok := message.Get(field).Message().Interface().(*durationpb.Duration); ok {
-				value = duration.AsDuration()
-			}
+		if field.Message() != nil { // a duration, as are all that are no numbers
+			value = message.Get(field).Message().Interface().(interface{ AsDuration() time.Duration }).AsDuration().String()
 		}
-		shown = append(shown, fmt.Sprintf("%s %v", field.Name(), value))
+		shown = append(shown, limitShown{string(field.Name()), value})
 	}
 	return shown
 }

@@ -142,12 +142,10 @@ func (c *cli) validate(ctx context.Context, paths []string, o validateOptions) e
 func (c *cli) examine(source *config.Source) (*plan.Plan, config.Problems) {
 	planned, problems := plan.Examine(source.Config, c.catalog)
 	// Whether an address may be one that others reach depends on a flag of serve.
-	for _, problem := range front.Check(source.Config.GetServer(), true) {
-		if !slices.ContainsFunc(problems, func(told config.Problem) bool { return told.Path == problem.Path }) {
-			problems = append(problems, problem)
-		}
-	}
-	return planned, problems
+	listening := slices.DeleteFunc(front.Check(source.Config.GetServer(), true), func(p config.Problem) bool {
+		return slices.ContainsFunc(problems, func(told config.Problem) bool { return told.Path == p.Path })
+	})
+	return planned, append(listening, problems...)
 }
 
 // unreadable tells why a configuration could not be read.

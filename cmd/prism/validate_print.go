@@ -22,9 +22,7 @@ func (c *cli) printValidation(v validation) {
 			if i > 0 {
 				fmt.Fprintln(c.stdout)
 			}
-			if p.Pattern != "" {
-				fmt.Fprintf(c.stdout, "Pattern: %s %s\n", p.Pattern, p.Version)
-			}
+			fmt.Fprintln(c.stdout, strings.TrimSpace("Pattern: "+p.Pattern+" "+p.Version)) // one that is not known has no version
 			for _, slot := range p.Slots {
 				c.printFilling(slot)
 			}

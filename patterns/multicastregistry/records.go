@@ -40,7 +40,7 @@ type records struct {
 func (r records) record(ctx context.Context, identity string) (*patternsv1.MulticastRegistryRecord, error) {
 	record := new(patternsv1.MulticastRegistryRecord)
 	found, err := r.get(ctx, recordPrefix+identity, record)
-	if !found {
+	if !found || err != nil {
 		return nil, err
 	}
 	return record, nil
@@ -50,7 +50,7 @@ func (r records) record(ctx context.Context, identity string) (*patternsv1.Multi
 func (r records) sign(ctx context.Context, prefix, identity string) (*patternsv1.MulticastRegistrySign, error) {
 	sign := new(patternsv1.MulticastRegistrySign)
 	found, err := r.get(ctx, prefix+identity, sign)
-	if !found {
+	if !found || err != nil {
 		return nil, err
 	}
 	return sign, nil

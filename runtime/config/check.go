@@ -151,8 +151,9 @@ func likely(field protoreflect.FieldDescriptor) protoreflect.Value {
 		return protoreflect.ValueOfString("x")
 	case protoreflect.BoolKind:
 		return protoreflect.ValueOfBool(true)
+	default:
+		return field.Default()
 	}
-	return field.Default()
 }
 
 // aftermath tells which violations follow from mistakes that are known: a field whose value could not be understood is absent, and so is one whose key is mistyped.

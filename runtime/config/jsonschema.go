@@ -158,8 +158,9 @@ func (d *describer) single(field protoreflect.FieldDescriptor, rules ruleSet) ob
 			names = append(names, string(field.Enum().Values().Get(i).Name()))
 		}
 		return object{"enum": names}
+	default:
+		return number(field.Kind(), rules)
 	}
-	return number(field.Kind(), rules)
 }
 
 // addComments adds a package's comments.

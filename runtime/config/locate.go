@@ -52,7 +52,7 @@ func (s *Source) Locate(err error) error {
 
 // flatten returns the errors that [errors.Join] put together, or the error alone.
 func flatten(err error) []error {
-	several, ok := err.(interface{ Unwrap() []error }) //nolint:errorlint // one that is wrapped has words of its own around it
+	several, ok := err.(interface{ Unwrap() []error })
 	if !ok || err.Error() != errors.Join(several.Unwrap()...).Error() {
 		return []error{err}
 	}
@@ -108,12 +108,10 @@ func descend(key, n *yaml.Node, path string) (*yaml.Node, bool) {
 	if path == "" {
 		return key, true
 	}
-	switch n.Kind {
-	case yaml.SequenceNode:
-		if index, rest, ok := cutIndex(path); ok && index < len(n.Content) {
-			return descend(n.Content[index], n.Content[index], rest)
-		}
-	case yaml.MappingNode:
+	if index, rest, ok := cutIndex(path); ok && n.Kind == yaml.SequenceNode && index < len(n.Content) {
+		return descend(n.Content[index], n.Content[index], rest)
+	}
+	if n.Kind == yaml.MappingNode {
 		if key, value, rest := longestEntry(n, path); key != nil {
 			return descend(key, value, rest)
 		}

@@ -39,7 +39,7 @@ type mistake struct {
 	problem Problem
 }
 
-func (m mistake) Error() string { return m.place.String() + ": " + m.problem.Error() }
+func (m mistake) Error() string { return m.String() + ": " + m.problem.Error() }
 
 // Unwrap returns the problem.
 func (m mistake) Unwrap() error { return m.problem }

@@ -3,7 +3,7 @@ package config
 import "strings"
 
 // Problem is one thing that is wrong with a configuration.
-type Problem struct {
+type Problem struct { //nolint:errname // It is data first; the gateway and the plan collect and sort problems.
 	// Path is the field, as the schema writes it: "namespaces[2].slots.registry.backend"; an entry of a map is a field by its key. Empty is the configuration itself.
 	Path string
 	// Message says what is wrong and what would be right.
@@ -19,7 +19,7 @@ func (p Problem) Error() string {
 }
 
 // Problems is everything that is wrong with a configuration, in the order of the file.
-type Problems []Problem
+type Problems []Problem //nolint:errname // as Problem
 
 // Error is one problem to a line.
 func (p Problems) Error() string {

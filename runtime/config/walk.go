@@ -123,31 +123,24 @@ func (w *walker) single(n *yaml.Node, path string, field protoreflect.FieldDescr
 
 // free takes what the schema leaves open.
 func (w *walker) free(n *yaml.Node, path string, depth int) {
-	switch n.Kind {
-	case yaml.MappingNode:
-		w.entries(n, path, func(_, value *yaml.Node, path string) {
-			if w.plain(value, path, depth+1) {
-				w.free(value, path, depth+1)
-			}
-		})
-	case yaml.SequenceNode:
-		for i, item := range n.Content {
-			if path := indexPath(path, i); w.plain(item, path, depth+1) {
-				w.free(item, path, depth+1)
-			}
+	inside := func(n *yaml.Node, path string) {
+		if w.plain(n, path, depth+1) {
+			w.free(n, path, depth+1)
 		}
+	}
+	if n.Kind == yaml.MappingNode {
+		w.entries(n, path, func(_, value *yaml.Node, path string) { inside(value, path) })
+		return
+	}
+	for i, item := range n.Content {
+		inside(item, indexPath(path, i))
 	}
 }
 
 // secret takes what must name a secret. Whatever else stands there may be the secret, so that nothing of it is told.
 func (w *walker) secret(n *yaml.Node, path string) {
-	const reference = "must be {env: NAME} or {file: PATH}, which says where the secret is; the secret itself does not belong here"
-	if n.Kind != yaml.MappingNode {
-		w.add(n, path, reference)
-		return
-	}
-	if len(n.Content) != 2 || n.Content[0].Value != "env" && n.Content[0].Value != "file" {
-		w.add(n, path, reference)
+	if n.Kind != yaml.MappingNode || len(n.Content) != 2 || n.Content[0].Value != "env" && n.Content[0].Value != "file" {
+		w.add(n, path, "must be {env: NAME} or {file: PATH}, which says where the secret is; the secret itself does not belong here")
 		return
 	}
 	if value, path := n.Content[1], fieldPath(path, n.Content[0].Value); w.plain(value, path, 1) && (value.Kind != yaml.ScalarNode || value.Tag != strTag) {

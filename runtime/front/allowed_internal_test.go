@@ -17,7 +17,11 @@ func TestWhatIsAllowedCostsNoAllocation(t *testing.T) {
 		local     net.Addr
 		authority string
 	}{
-		{loopback, "localhost:8980"}, {loopback, "127.0.0.1:8980"}, {loopback, "[::1]:8980"}, {loopback, "prism.example.com:1"}, {wide, "anything.example"},
+		{loopback, "localhost:8980"},
+		{loopback, "127.0.0.1:8980"},
+		{loopback, "[::1]:8980"},
+		{loopback, "prism.example.com:1"},
+		{wide, "anything.example"},
 		{&net.UnixAddr{Name: "/s"}, "anything.example"},
 	} {
 		require.Nil(t, a.refusal(test.local, test.authority, ""), test.authority) // the first one is kept

@@ -42,8 +42,12 @@ func limitedRoutes() []rpc.Route {
 	handlers := []rpc.Handler{
 		rpc.Unary(method("Unary", rpc.ShapeUnary), func(context.Context, *text) (*text, error) { return new(text), nil }),
 		rpc.ServerStream(method("Down", rpc.ShapeServerStream), func(_ context.Context, _ *text, send func(*text) error) error { return send(new(text)) }),
-		rpc.ClientStream(method("Up", rpc.ShapeClientStream), func(_ context.Context, receive func() (*text, error)) (*text, error) { return new(text), drain(receive) }),
-		rpc.Bidi(method("Both", rpc.ShapeBidi), func(_ context.Context, receive func() (*text, error), _ func(*text) error) error { return drain(receive) }),
+		rpc.ClientStream(method("Up", rpc.ShapeClientStream), func(_ context.Context, receive func() (*text, error)) (*text, error) {
+			return new(text), drain(receive)
+		}),
+		rpc.Bidi(method("Both", rpc.ShapeBidi), func(_ context.Context, receive func() (*text, error), _ func(*text) error) error {
+			return drain(receive)
+		}),
 	}
 	var routes []rpc.Route
 	for _, h := range handlers {
@@ -107,7 +111,7 @@ func TestAMessageIsHeldToTheLimitOfItsNamespace(t *testing.T) {
 		go func() { ended <- server.Serve(listener) }()
 		t.Cleanup(func() {
 			require.NoError(t, server.Close())
-			<-ended
+			require.ErrorIs(t, <-ended, listen.ErrClosed)
 		})
 		plain := connect.WithAcceptCompression("gzip", nil, nil)
 		for name, options := range map[string][]connect.ClientOption{

@@ -66,7 +66,7 @@ type exported struct {
 	resource, scope string
 }
 
-// spans decodes all that came. An ExportTraceServiceRequest and a TracesData have the same fields; only the package of the first links grpc-go.
+// spans decodes all that came. An ExportTraceServiceRequest and a TracesData have the same fields; only the package of the first links grpc-gateway.
 func (c *collectorServer) spans(t *testing.T) []exported {
 	t.Helper()
 	c.mu.Lock()

@@ -21,7 +21,8 @@ const (
 	maxRetryAfter = 30 * time.Second
 )
 
-// collector speaks OTLP over HTTP, in protobuf. OpenTelemetry's own client would link all of grpc-go, take settings from the environment, and report to a global.
+// collector speaks OTLP over HTTP, in protobuf. OpenTelemetry's own client takes settings from the environment, follows redirects with the headers, and tells a global
+// of the spans that a collector has refused; it also links grpc-gateway.
 type collector struct {
 	target target
 	client *http.Client
@@ -64,7 +65,7 @@ func (c *collector) Stop(context.Context) error { return nil }
 
 // UploadTraces sends spans once.
 func (c *collector) UploadTraces(ctx context.Context, spans []*tracepb.ResourceSpans) error {
-	// On the wire it is an ExportTraceServiceRequest, whose package links grpc-go.
+	// On the wire it is an ExportTraceServiceRequest, whose package links grpc-gateway.
 	body, err := proto.Marshal(&tracepb.TracesData{ResourceSpans: spans})
 	if err != nil {
 		return err

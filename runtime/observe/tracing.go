@@ -151,7 +151,7 @@ func (t *tracing) begin(parent context.Context, call *rpc.Call) (context.Context
 	case caller.IsSampled():
 		parent = trace.ContextWithRemoteSpanContext(parent, caller)
 	case caller.IsValid():
-		return following{trace.ContextWithRemoteSpanContext(parent, caller), parent}, nil
+		return &unsampled{parent, caller}, nil
 	case rand.Uint64()>>1 >= t.sampled: //nolint:gosec // a sample, not a secret
 		return parent, nil
 	}
@@ -198,3 +198,17 @@ type following struct {
 
 // AfterFunc runs f when the parent ends, see [rpc.CallContext.AfterFunc].
 func (c following) AfterFunc(f func()) (stop func() bool) { return context.AfterFunc(c.parent, f) }
+
+// unsampled is the context of a call whose caller has decided against sampling. It makes OpenTelemetry's context when somebody asks, which most handlers never do.
+type unsampled struct {
+	context.Context //nolint:containedctx // it is one
+	caller          trace.SpanContext
+}
+
+// Value returns the caller's span, or the parent's value of a key.
+func (c *unsampled) Value(key any) any {
+	return trace.ContextWithRemoteSpanContext(c.Context, c.caller).Value(key)
+}
+
+// AfterFunc is that of [following].
+func (c *unsampled) AfterFunc(f func()) (stop func() bool) { return context.AfterFunc(c.Context, f) }

@@ -87,7 +87,7 @@ func Make(c *configv1.Config, known *catalog.Catalog) (*Plan, error) {
 }
 
 // Examine is [Make] for those who show mistakes in their place: the plan is there as far as the configuration makes sense, and is for reading only when there are
-// problems. Then a namespace, a step or a filling may be without what could not be found, and a step without its configuration.
+// problems. Then a namespace, a step or a filling may be without what could not be found; a pattern that is not known has nothing but its name.
 func Examine(c *configv1.Config, known *catalog.Catalog) (*Plan, config.Problems) {
 	m := newMaker(c, known)
 	m.server()

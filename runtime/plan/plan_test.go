@@ -177,7 +177,7 @@ namespaces:
 	require.Equal(t, "redsi", step.Slots[0].Backend)
 	require.Nil(t, step.Slots[0].Instance)
 	require.Equal(t, "postgres", step.Slots[1].Instance.Name)
-	require.Empty(t, p.Namespaces[1].Steps[0].Pattern.Name)
+	require.Equal(t, catalog.Pattern{Name: "quux"}, p.Namespaces[1].Steps[0].Pattern)
 }
 
 // TestProblemsAreBounded shows that a file that is wrong all over is refused soon: each mistake is told, and only the first come with a suggestion.

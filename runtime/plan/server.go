@@ -51,9 +51,9 @@ func (m *maker) server() {
 func (m *maker) tls(path string, tls *configv1.Tls) {
 	switch {
 	case tls.GetCertFile() != "" && tls.GetKeyFile() == "":
-		m.refuse(path+".key_file", "is not set, and cert_file is; name the file with the certificate's private key")
+		m.refuse(path+".cert_file", "needs key_file, the file with the certificate's private key")
 	case tls.GetCertFile() == "" && tls.GetKeyFile() != "":
-		m.refuse(path+".cert_file", "is not set, and key_file is; name the file with the certificate")
+		m.refuse(path+".key_file", "needs cert_file, the file with the key's certificate")
 	case tls.GetCertFile() == "" && tls.GetClientCaFile() != "":
 		m.refuse(path+".client_ca_file", "needs cert_file and key_file: clients are asked for certificates only where the gateway has one")
 	case tls.GetCertFile() == "" && tls.GetMinVersion() != "":

@@ -11,7 +11,7 @@ import (
 
 // step resolves one pattern of a chain. Next is the step behind it; nil for the last.
 func (m *maker) step(u use, next *Step, last bool) *Step {
-	s := &Step{Path: u.path}
+	s := &Step{Path: u.path, Pattern: catalog.Pattern{Name: u.pattern.GetPattern()}}
 	known, ok := m.catalog.Pattern(u.pattern.GetPattern())
 	if !ok {
 		m.unknownPattern(u)

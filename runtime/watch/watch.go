@@ -39,12 +39,12 @@ func Files(ctx context.Context, paths []string, changed func()) error {
 	if err != nil {
 		notifier = nil // there may be none left for this user; looking does as well
 	}
-	return start(ctx, paths, changed, notifier)
+	return start(ctx, paths, changed, notifier, interval)
 }
 
-// start watches with a notifier, or without one when it is nil.
-func start(ctx context.Context, paths []string, changed func(), notifier *fsnotify.Watcher) error {
-	w := &watcher{changed: changed, notifier: notifier, watched: make(map[string]bool)}
+// start watches with a notifier, or without one when it is nil; then it looks at an interval.
+func start(ctx context.Context, paths []string, changed func(), notifier *fsnotify.Watcher, interval time.Duration) error {
+	w := &watcher{changed: changed, notifier: notifier, interval: interval, watched: make(map[string]bool)}
 	for _, path := range paths {
 		absolute, err := filepath.Abs(path)
 		if err != nil {
@@ -62,6 +62,7 @@ type watcher struct {
 	paths    []string
 	changed  func()
 	notifier *fsnotify.Watcher
+	interval time.Duration
 	// watched are the folders that are watched, and blind tells that one is not that should be.
 	watched map[string]bool
 	blind   bool
@@ -75,7 +76,7 @@ func (w *watcher) run(ctx context.Context) {
 	if w.notifier != nil {
 		events, failures = w.notifier.Events, w.notifier.Errors
 	}
-	timer := time.NewTimer(interval)
+	timer := time.NewTimer(w.interval)
 	defer timer.Stop()
 	if !w.blind {
 		timer.Stop()
@@ -103,7 +104,7 @@ func (w *watcher) run(ctx context.Context) {
 				w.changed()
 			}
 			if w.blind {
-				timer.Reset(interval)
+				timer.Reset(w.interval)
 			}
 		}
 	}

@@ -34,7 +34,7 @@ func watching(t *testing.T, prepare func(t *testing.T, folder string) []string, 
 			paths := prepare(t, w.folder)
 			changed := func() { w.changes <- struct{}{} }
 			if polls {
-				require.NoError(t, start(t.Context(), paths, changed, nil))
+				require.NoError(t, start(t.Context(), paths, changed, nil, quiet/4))
 			} else {
 				require.NoError(t, Files(t.Context(), paths, changed))
 			}
@@ -245,7 +245,7 @@ func TestNothingIsToldAfterTheEnd(t *testing.T) {
 	require.NoError(t, err)
 	ctx, cancel := context.WithCancel(t.Context())
 	changes := make(chan struct{}, 1)
-	require.NoError(t, start(ctx, paths, func() { changes <- struct{}{} }, notifier))
+	require.NoError(t, start(ctx, paths, func() { changes <- struct{}{} }, notifier, interval))
 	cancel()
 	require.Eventually(t, func() bool { return notifier.Add(paths[0]) != nil }, patient, time.Millisecond, "the notifier is still open")
 	write(t, paths[0], "after")
