@@ -57,8 +57,8 @@ baseline: ## renew the baseline that `make breaking` compares with
 	$(BUF) build schema -o schema/baseline.binpb
 
 .PHONY: tour
-tour: build ## run every command of the README's tour and compare what it prints
-	go run ./internal/tour README.md
+tour: build ## run every command of the README's tour and of the tutorial, and compare what it prints
+	go run ./internal/tour README.md docs/tutorial.md
 
 .PHONY: examples
 examples: ## build the examples; the tests in internal/extend generate, build and run the out-of-tree module

@@ -127,7 +127,7 @@ func (c *cli) run(ctx context.Context, s *server.Server, log *slog.Logger) error
 	for {
 		select {
 		case <-hangups:
-			_ = s.Reload(ctx) // the log says why
+			_, _ = s.Reload(ctx), s.ReloadCertificates() // the log says how they ended
 		case failure := <-s.Failed():
 			return errors.Join(failure, s.Shutdown(context.WithoutCancel(ctx)))
 		case <-ctx.Done():

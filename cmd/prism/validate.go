@@ -162,7 +162,7 @@ func (c *cli) unreadable(err error) error {
 
 // parts are the errors that an error joins.
 func parts(err error) []problemShown {
-	if several, ok := err.(interface{ Unwrap() []error }); ok { //nolint:errorlint // one that wraps it says more
+	if several, ok := err.(interface{ Unwrap() []error }); ok { // and not errors.As: one that wraps several says more than they do
 		var all []problemShown
 		for _, part := range several.Unwrap() {
 			all = append(all, parts(part)...)

@@ -137,7 +137,8 @@ func runChild(t *testing.T, name string) (string, error) {
 	require.NoError(t, err)
 	ctx, cancel := context.WithTimeout(t.Context(), childTimeout)
 	defer cancel()
-	command := exec.CommandContext(ctx, executable, "-test.run=^TestMutantChild$")
+	// Many cases at a time: those of a mutant wait for what does not come.
+	command := exec.CommandContext(ctx, executable, "-test.run=^TestMutantChild$", "-test.parallel=64")
 	command.Env = append(os.Environ(), mutantVariable+"="+name)
 	output, err := command.CombinedOutput()
 	require.NoError(t, ctx.Err(), "the child does not end")

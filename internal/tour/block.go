@@ -53,7 +53,7 @@ func parse(source string) ([]block, error) {
 		case len(words) == 2 && words[0] == "console" && words[1] == "tour":
 			b := block{line: start + 1, steps: steps(body, start+1)}
 			blocks = append(blocks, b)
-		case len(words) == 2 && words[0] == "go":
+		case len(words) == 2 && (words[0] == "go" || words[0] == "yaml"):
 			blocks = append(blocks, block{file: words[1], line: start + 1, text: strings.Join(body, "\n") + "\n", steps: make([]step, 1)})
 		}
 	}

@@ -30,6 +30,11 @@ func TestABlockMustBeItsFile(t *testing.T) {
 	require.Len(t, blocks[0].check(t.Context(), ""), 1)
 }
 
+func TestAFileSaysWhichGatewayItIsAbout(t *testing.T) {
+	require.Equal(t, []string{"bin/prism", "serve"}, gatewayOf(page))
+	require.Equal(t, []string{"bin/prism", "serve", "--config", "a.yaml"}, gatewayOf("# Title\n\n<!-- tour: prism serve --config a.yaml -->\n"+page))
+}
+
 func TestABlockWithoutAnEndIsAnError(t *testing.T) {
 	_, err := parse("```console tour\n$ echo a\n")
 	require.Error(t, err)

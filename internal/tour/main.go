@@ -1,9 +1,10 @@
 // Command tour runs the commands that a Markdown file shows and compares what they print with what the file says, so that the documentation cannot lie.
 //
-//	go run ./internal/tour README.md
+//	go run ./internal/tour README.md docs/tutorial.md
 //
-// It starts bin/prism on the default ports and runs every block that is fenced as "console tour": a line that begins with "$ " is a command, the lines up to the
-// next one are its output. "..." in the output stands for anything within a line. A block fenced as "go PATH" must be the content of that file.
+// For each file it starts bin/prism on the default ports and runs every block that is fenced as "console tour": a line that begins with "$ " is a command, the lines
+// up to the next one are its output. "..." in the output stands for anything within a line. A block fenced as "go PATH" or "yaml PATH" must be the content of that
+// file. The gateway is what `make run` starts, unless a line of the file says another one: <!-- tour: prism serve --config FILE -->.
 package main
 
 import (
@@ -17,6 +18,7 @@ import (
 	"os/exec"
 	"os/signal"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"time"
 
@@ -41,34 +43,54 @@ func run(ctx context.Context, files []string) error {
 	if err != nil {
 		return err
 	}
-	end, err := startGateway(ctx, "bin/prism", "serve")
-	if err != nil {
-		return err
-	}
-	defer end()
-	passed, failed := 0, 0
+	steps, failed := 0, 0
 	for _, file := range files {
-		source, err := os.ReadFile(file)
+		run, wrong, err := check(ctx, file, path)
 		if err != nil {
-			return err
+			return fmt.Errorf("%s: %w", file, err)
 		}
-		blocks, err := parse(string(source))
-		if err != nil {
-			return fmt.Errorf("%s:%w", file, err)
-		}
-		for _, b := range blocks {
-			for _, mistake := range b.check(ctx, path) {
-				failed++
-				fmt.Printf("%s:%d: %s\n", file, mistake.line, mistake.text)
-			}
-			passed += len(b.steps)
-		}
+		steps, failed = steps+run, failed+wrong
 	}
-	fmt.Printf("%d passed, %d failed\n", passed-failed, failed)
+	fmt.Printf("%d passed, %d failed\n", steps-failed, failed)
 	if failed > 0 {
 		return errors.New("the documentation and the program disagree")
 	}
 	return nil
+}
+
+// check runs the commands of one file on a gateway of its own.
+func check(ctx context.Context, file, path string) (steps, failed int, err error) {
+	source, err := os.ReadFile(file)
+	if err != nil {
+		return 0, 0, err
+	}
+	blocks, err := parse(string(source))
+	if err != nil {
+		return 0, 0, err
+	}
+	end, err := startGateway(ctx, gatewayOf(string(source))...)
+	if err != nil {
+		return 0, 0, err
+	}
+	defer end()
+	for _, b := range blocks {
+		for _, mistake := range b.check(ctx, path) {
+			failed++
+			fmt.Printf("%s:%d: %s\n", file, mistake.line, mistake.text)
+		}
+		steps += len(b.steps)
+	}
+	return steps, failed, nil
+}
+
+// gatewayOf is the command that starts the gateway of a Markdown file.
+func gatewayOf(source string) []string {
+	for line := range strings.Lines(source) {
+		if command, ok := strings.CutPrefix(strings.TrimSpace(line), "<!-- tour: prism "); ok {
+			return append([]string{"bin/prism"}, strings.Fields(strings.TrimSuffix(command, "-->"))...)
+		}
+	}
+	return []string{"bin/prism", "serve"}
 }
 
 // tools makes a folder of the clients that the tour uses, pinned by tools/go.mod, and returns a PATH that begins with it.

@@ -1,6 +1,7 @@
 package multicastregistry
 
 import (
+	"fmt"
 	"testing"
 	"time"
 
@@ -70,6 +71,8 @@ func TestReceiptsThatSettleNothingAreNamed(t *testing.T) {
 		a.register(t, "valve", 0)
 		s := a.subscribe(t, "thermo", acknowledging)
 		other := a.subscribe(t, "valve", acknowledging)
+		a.multicast(t, "", "first", "thermo")
+		require.Empty(t, a.acknowledge(t, "thermo", s.next(t).GetReceipt()))
 		a.multicast(t, "", "x")
 		a.multicast(t, "", "y", "thermo")
 		x, y, foreign := s.next(t).GetReceipt(), s.next(t).GetReceipt(), other.next(t).GetReceipt()
@@ -86,10 +89,13 @@ func TestTheWindowBoundsWhatWaits(t *testing.T) {
 	eachKind(t, []slotted{queueing, keeping}, func(t *testing.T, w *world) {
 		a, b := w.gateway(t, nil), w.gateway(t, nil)
 		a.register(t, "thermo", 0)
-		for _, text := range []string{"1", "2", "3", "4"} {
+		for _, text := range []string{"0", "1", "2", "3", "4"} {
 			a.multicast(t, "", text)
 		}
 		s := a.subscribe(t, "thermo", func(request *patternsv1.SubscribeRequest) { request.Acknowledge, request.MaxUnacknowledged = true, 2 })
+		zero := s.next(t)
+		require.Equal(t, "0", string(zero.GetPayload()))
+		require.Empty(t, b.acknowledge(t, "thermo", zero.GetReceipt()))
 		one, two := s.next(t), s.next(t)
 		require.Equal(t, []string{"1", "2"}, []string{string(one.GetPayload()), string(two.GetPayload())})
 		b.multicast(t, "", "5") // which wakes the stream
@@ -101,6 +107,25 @@ func TestTheWindowBoundsWhatWaits(t *testing.T) {
 		require.Empty(t, b.acknowledge(t, "thermo", two.GetReceipt(), three.GetReceipt()))
 		require.Equal(t, []string{"4", "5"}, s.texts(t, 2))
 	})
+}
+
+// TestAConnectionThatBreaksAgainAndAgainMakesNoDeadLetters lets a client settle one message of many in each stream.
+func TestAConnectionThatBreaksAgainAndAgainMakesNoDeadLetters(t *testing.T) {
+	t.Parallel()
+	g := newWorld(t, queueing).gateway(t, nil)
+	g.register(t, "thermo", 0)
+	const many = 50
+	for i := range many {
+		g.multicast(t, "", fmt.Sprint(i))
+	}
+	for i := range many {
+		s := g.subscribe(t, "thermo", acknowledging)
+		m := s.next(t)
+		require.Equal(t, fmt.Sprint(i), string(m.GetPayload()))
+		require.LessOrEqual(t, m.GetDeliveryCount(), uint32(3))
+		require.Empty(t, g.acknowledge(t, "thermo", m.GetReceipt()))
+		s.leave(t)
+	}
 }
 
 func TestWhatIsDeliveredTooOftenBecomesADeadLetter(t *testing.T) {
@@ -147,7 +172,7 @@ func TestTheDeadLetterQueueIsConfiguredBeforeTheFirstMessage(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, queueing)
 	g := w.gateway(t, nil)
-	g.wire.before = failing("ConfigureDeadLetter", func(_ proto.Message) bool { return true })
+	g.wire.before(failing("ConfigureDeadLetter", func(_ proto.Message) bool { return true }))
 	_, err := g.Register(t.Context(), &patternsv1.RegisterRequest{Identity: "thermo"})
 	require.Equal(t, fault.Unavailable, fault.CodeOf(err))
 	require.Empty(t, keys(t, w), "what could not be made ready is not registered")

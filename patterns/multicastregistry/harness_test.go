@@ -29,7 +29,7 @@ const patience = 20 * time.Second
 
 // slotted says what the slots of a world offer.
 type slotted struct {
-	name                      string
+	name                     string
 	ttl, persistent, durable bool
 }
 
@@ -117,22 +117,28 @@ type wire struct {
 	next  rpc.Conn
 	alive context.Context
 	kill  context.CancelFunc
-	// before is called before every call of a slot, and after when it returns; an error of before fails the call instead.
-	before func(m *rpc.Method, request proto.Message) error
-	after  func(m *rpc.Method)
+	hooks atomic.Pointer[hooks]
 }
+
+// hooks are called around unary calls of slots. An error of before fails the call instead; after may be nil.
+type hooks struct {
+	before func(m *rpc.Method, request proto.Message) error
+	after  func()
+}
+
+func (w *wire) before(hook func(m *rpc.Method, request proto.Message) error) { w.hooks.Store(&hooks{before: hook}) }
 
 func (w *wire) Invoke(ctx context.Context, m *rpc.Method, request, response proto.Message) error {
 	if w.alive.Err() != nil {
 		return fault.New(fault.Unavailable, "the gateway was killed")
 	}
-	if w.before != nil {
-		if err := w.before(m, request); err != nil {
+	if hooks := w.hooks.Load(); hooks != nil {
+		if err := hooks.before(m, request); err != nil {
 			return err
 		}
-	}
-	if w.after != nil {
-		defer w.after(m)
+		if hooks.after != nil {
+			defer hooks.after()
+		}
 	}
 	return w.next.Invoke(ctx, m, request, response)
 }

@@ -172,8 +172,10 @@ func TestARecipientThatFailsDoesNotFailOthers(t *testing.T) {
 				require.NoError(t, err)
 				boxes[record.GetMailbox()] = identity
 			}
-			bad := func(box string) bool { return boxes[strings.TrimSuffix(box, ".messages")] == "id-3" || boxes[strings.TrimSuffix(box, ".messages")] == "id-7" }
-			g.wire.before = failing(test.rpc, func(request proto.Message) bool {
+			bad := func(box string) bool {
+				return boxes[strings.TrimSuffix(box, ".messages")] == "id-3" || boxes[strings.TrimSuffix(box, ".messages")] == "id-7"
+			}
+			g.wire.before(failing(test.rpc, func(request proto.Message) bool {
 				switch request := request.(type) {
 				case *queuev1.EnqueueRequest:
 					return bad(request.GetQueue())
@@ -182,7 +184,7 @@ func TestARecipientThatFailsDoesNotFailOthers(t *testing.T) {
 				default:
 					return bad(request.(*pubsubv1.PublishRequest).GetTopic())
 				}
-			})
+			}))
 			response, outcomes := g.multicast(t, "", "x")
 			require.Equal(t, []uint32{10, 8, 0, 2}, []uint32{response.GetMatched(), response.GetPublished(), response.GetQueued(), response.GetFailed()})
 			for identity, s := range subscribers {
@@ -220,15 +222,14 @@ func TestFanOutIsBounded(t *testing.T) {
 			g.register(t, fmt.Sprintf("id-%d", i), time.Hour)
 		}
 		var under, most atomic.Int64
-		g.wire.before = func(*rpc.Method, proto.Message) error {
+		g.wire.hooks.Store(&hooks{before: func(*rpc.Method, proto.Message) error {
 			now := under.Add(1)
 			for seen := most.Load(); now > seen && !most.CompareAndSwap(seen, now); seen = most.Load() {
 			}
 			// Long enough for the others to come.
 			time.Sleep(time.Millisecond)
 			return nil
-		}
-		g.wire.after = func(*rpc.Method) { under.Add(-1) }
+		}, after: func() { under.Add(-1) }})
 		for range 2 {
 			_, outcomes := g.multicast(t, "", "x")
 			require.Len(t, outcomes, 50)
@@ -250,12 +251,12 @@ func TestACallThatIsCanceledEnds(t *testing.T) {
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	var enqueued atomic.Int64
-	g.wire.before = func(m *rpc.Method, _ proto.Message) error {
+	g.wire.before(func(m *rpc.Method, _ proto.Message) error {
 		if m.Name == "Enqueue" && enqueued.Add(1) == 3 {
 			cancel()
 		}
 		return nil
-	}
+	})
 	_, err := g.Multicast(ctx, &patternsv1.MulticastRequest{Payload: []byte("x")})
 	require.Equal(t, fault.Canceled, fault.CodeOf(err))
 	require.Less(t, enqueued.Load(), int64(10), "the rest is not sent to")

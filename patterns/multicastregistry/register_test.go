@@ -102,12 +102,12 @@ func TestAHeartbeatElsewhereDoesNotUndoARegister(t *testing.T) {
 	w := newWorld(t, queueing)
 	a, b := w.gateway(t, nil), w.gateway(t, nil)
 	a.register(t, "thermo", time.Hour, "region", "eu")
-	a.wire.before = func(m *rpc.Method, _ proto.Message) error {
+	a.wire.before(func(m *rpc.Method, _ proto.Message) error {
 		if m.Name == "SetWithTTL" {
 			b.register(t, "thermo", time.Minute, "region", "us")
 		}
 		return nil
-	}
+	})
 	_, err := a.Heartbeat(t.Context(), &patternsv1.HeartbeatRequest{Identity: "thermo"})
 	require.NoError(t, err)
 	thermo := b.enumerate(t, "")["thermo"]
@@ -190,13 +190,13 @@ func TestKeyValueTTLIsUsed(t *testing.T) {
 	s.leave(t)
 
 	// The record vanishes below a heartbeat.
-	g.wire.before = func(m *rpc.Method, _ proto.Message) error {
+	g.wire.before(func(m *rpc.Method, _ proto.Message) error {
 		if m.Name == "Expire" {
 			_, err := w.slots.KeyValueBasic.Delete(t.Context(), &keyvaluev1.DeleteRequest{Key: "r/thermo"})
 			return err
 		}
 		return nil
-	}
+	})
 	_, err = g.Heartbeat(t.Context(), &patternsv1.HeartbeatRequest{Identity: "thermo"})
 	requireNotRegistered(t, err)
 }

@@ -42,13 +42,13 @@ func TestARegistrationThatEndsWhileTheStreamBegins(t *testing.T) {
 	a, b := w.gateway(t, nil), w.gateway(t, nil)
 	a.register(t, "thermo", 0)
 	var gets atomic.Int64
-	a.wire.before = func(m *rpc.Method, _ proto.Message) error {
+	a.wire.before(func(m *rpc.Method, _ proto.Message) error {
 		if m.Name == "Get" && gets.Add(1) == 2 {
 			_, err := b.Deregister(t.Context(), &patternsv1.DeregisterRequest{Identity: "thermo"})
 			return err
 		}
 		return nil
-	}
+	})
 	err := a.Subscribe(t.Context(), &patternsv1.SubscribeRequest{Identity: "thermo"}, func(*patternsv1.SubscribeResponse) error { return nil })
 	if err != nil { // The signal that it has ended may come first: then the stream ends with OK.
 		requireNotRegistered(t, err)
@@ -153,7 +153,7 @@ func TestLostSignalsAreMadeUpFor(t *testing.T) {
 	}
 	open := func() *gateway {
 		g := w.gateway(t, nil)
-		g.wire.before = lost
+		g.wire.before(lost)
 		g.service.presence = 60 * time.Millisecond
 		g.service.mailbox.(*queueMailbox).poll = 10 * time.Millisecond
 		return g
@@ -203,7 +203,7 @@ func TestRegisteredAnewEndsTheStreamOfTheFormerRegistration(t *testing.T) {
 	a.service.presence = 30 * time.Millisecond
 	a.register(t, "thermo", time.Hour)
 	s := a.subscribe(t, "thermo", nil)
-	b.wire.before = failing("Publish", func(proto.Message) bool { return true }) // so that only the record tells
+	b.wire.before(failing("Publish", func(proto.Message) bool { return true })) // so that only the record tells
 	_, err := b.Deregister(t.Context(), &patternsv1.DeregisterRequest{Identity: "thermo"})
 	require.NoError(t, err)
 	b.register(t, "thermo", time.Hour)
@@ -316,12 +316,12 @@ func TestASlotThatFailsForAWhileDoesNotEndTheStream(t *testing.T) {
 	a.register(t, "thermo", time.Hour)
 	var away atomic.Bool
 	var refused atomic.Int64
-	a.wire.before = failing("Get", func(proto.Message) bool {
+	a.wire.before(failing("Get", func(proto.Message) bool {
 		if away.Load() {
 			refused.Add(1)
 		}
 		return away.Load()
-	})
+	}))
 	s := a.subscribe(t, "thermo", nil)
 	away.Store(true)
 	eventually(t, "the stream has tried", func() bool { return refused.Load() > 2 })
@@ -378,7 +378,7 @@ func TestASlowSubscriberMissesWhatNobodyKeepsAndIsTold(t *testing.T) {
 	g.register(t, "slow", 0)
 	slow := g.subscribe(t, "slow", nil)
 	slow.reading.Lock()
-	const many = 3000
+	const many = 1500
 	for i := range many {
 		g.multicast(t, "", fmt.Sprint(i))
 	}

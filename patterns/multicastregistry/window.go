@@ -5,11 +5,13 @@ import (
 	"time"
 )
 
-// window is the messages of a stream that wait for acknowledgement: their receipts, and when they come back.
+// window is the messages of a stream that wait for acknowledgement: their receipts, and when they come back. It begins with one, and grows by one with each that
+// is acknowledged: what is sent counts as a delivery, and a connection that breaks again and again must not make dead letters of messages that had no chance.
 type window struct {
-	size int
+	size int // at most
 
 	mu      sync.Mutex
+	earned  int // by acknowledgements
 	waiting map[string]time.Time
 }
 
@@ -17,7 +19,7 @@ type window struct {
 func (w *window) full() bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return len(w.waiting) >= w.size
+	return len(w.waiting) >= min(w.size, 1+w.earned)
 }
 
 func (w *window) add(receipt string, back time.Time) {
@@ -33,7 +35,10 @@ func (w *window) remove(receipts []string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for _, receipt := range receipts {
-		delete(w.waiting, receipt)
+		if _, waits := w.waiting[receipt]; waits {
+			delete(w.waiting, receipt)
+			w.earned++
+		}
 	}
 }
 

@@ -86,6 +86,8 @@ type loader struct {
 	// unread are the files that could not be read, mistakes what is wrong with the others.
 	unread   []error
 	mistakes mistakes
+	// more is how many mistakes there are that were only counted.
+	more int
 }
 
 // add takes a file.
@@ -102,8 +104,8 @@ func (l *loader) add(name string, data []byte) {
 	for field, count := range l.counts {
 		f.first[field] = count
 	}
-	walked := walk(f)
-	l.mistakes = append(l.mistakes, walked...)
+	walked, more := walk(f)
+	l.mistakes, l.more = append(l.mistakes, walked...), l.more+more
 	config := new(configv1.Config)
 	if err := decode(data, config); err != nil && len(walked) == 0 {
 		l.mistakes.add(f.place(root), "", "%s", err) // The walk is the stricter of the two, so that this is a defect of one of them.
@@ -114,9 +116,11 @@ func (l *loader) add(name string, data []byte) {
 
 // finish checks the whole.
 func (l *loader) finish() (*Source, error) {
-	l.mistakes = append(l.mistakes, l.source.violations(l.mistakes)...)
-	l.mistakes = append(l.mistakes, l.source.duplicates()...)
-	if err := errors.Join(errors.Join(l.unread...), l.mistakes.report()); err != nil {
+	if l.more == 0 {
+		l.mistakes = append(l.mistakes, l.source.violations(l.mistakes)...)
+		l.mistakes = append(l.mistakes, l.source.duplicates()...)
+	}
+	if err := errors.Join(errors.Join(l.unread...), l.mistakes.report(l.more)); err != nil {
 		return nil, err
 	}
 	return l.source, nil

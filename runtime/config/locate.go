@@ -47,7 +47,7 @@ func (s *Source) Locate(err error) error {
 	if !told {
 		return err
 	}
-	return errors.Join(append([]error{found.report()}, others...)...)
+	return errors.Join(append([]error{found.report(0)}, others...)...)
 }
 
 // flatten returns the errors that [errors.Join] put together, or the error alone.

@@ -164,4 +164,8 @@ func TestManyMistakesAreFoundInOneGo(t *testing.T) {
 	folder := write(t, map[string]string{"a.yaml": text.String()})
 	_, err := config.Load(folder)
 	require.ErrorContains(t, err, "and 19979 more")
+
+	folder = write(t, map[string]string{"a.yaml": "server: {" + strings.Repeat("listen: x, ", 100_000) + "}\n"})
+	_, err = config.Load(folder)
+	require.ErrorContains(t, err, "and 99979 more")
 }

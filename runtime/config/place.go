@@ -51,8 +51,8 @@ func (m *mistakes) add(at place, path, format string, args ...any) {
 	*m = append(*m, mistake{at, Problem{path, fmt.Sprintf(format, args...)}})
 }
 
-// report is the error of mistakes in the order of their places, or nil when there are none.
-func (m mistakes) report() error {
+// report is the error of mistakes in the order of their places, and of more that were only counted; nil when there are none.
+func (m mistakes) report(more int) error {
 	sorted := slices.Clone(m)
 	slices.SortStableFunc(sorted, func(a, b mistake) int {
 		return cmp.Or(cmp.Compare(a.file.order, b.file.order), cmp.Compare(a.line, b.line), cmp.Compare(a.column, b.column))
@@ -61,7 +61,7 @@ func (m mistakes) report() error {
 	for _, found := range sorted[:min(len(sorted), mostReported)] {
 		errs = append(errs, found)
 	}
-	if more := len(sorted) - mostReported; more > 0 {
+	if more += max(0, len(sorted)-mostReported); more > 0 {
 		errs = append(errs, fmt.Errorf("and %d more", more))
 	}
 	return errors.Join(errs...)

@@ -16,6 +16,9 @@ import (
 // maxDepth is how deep lists and mappings may lie in each other. The schema needs less than ten, and a backend's or pattern's configuration is not much deeper.
 const maxDepth = 64
 
+// mostMistakes is how many mistakes of a file are looked into. The others are counted, so that a file of millions does not take a gateway's memory.
+const mostMistakes = 10_000
+
 // mostSuggestions is how many mistakes come with a suggestion: to find one, a key is compared with all others, and a file may have a million mistakes.
 const mostSuggestions = 200
 
@@ -25,16 +28,22 @@ const noAliases = "anchors (&), aliases (*) and merge keys (<<) are not supporte
 type walker struct {
 	file     *file
 	mistakes mistakes
+	// more is how many mistakes there are besides.
+	more int
 }
 
-// walk returns what is wrong with a file.
-func walk(f *file) mistakes {
+// walk returns what is wrong with a file, in the order of the file, and how much more is.
+func walk(f *file) (mistakes, int) {
 	w := &walker{file: f}
 	w.message(f.root, "", new(configv1.Config).ProtoReflect().Descriptor(), 1)
-	return w.mistakes
+	return w.mistakes, w.more
 }
 
 func (w *walker) add(n *yaml.Node, path, format string, args ...any) {
+	if len(w.mistakes) == mostMistakes {
+		w.more++
+		return
+	}
 	w.mistakes.add(w.file.place(n), path, format, args...)
 }
 

@@ -38,15 +38,18 @@ func parseYAML(f *file, data []byte) (*yaml.Node, *mistake) {
 	return nil, &mistake{place{f, line, column}, Problem{Message: message}}
 }
 
-// decode makes the message of a text.
+// decode makes the message of a text. The error is the first; with its place it would quote the line of the file.
 func decode(data []byte, config *configv1.Config) error {
-	err := protoyaml.UnmarshalOptions{Path: "it"}.Unmarshal(data, config)
-	if err == nil {
-		return nil
+	err := protoyaml.Unmarshal(data, config)
+	var several interface{ Unwrap() []error }
+	if !errors.As(err, &several) {
+		return err
 	}
-	first, _, _ := strings.Cut(err.Error(), "\n") // then comes the line of the file
-	_, what, _ := strings.Cut(first, " ")
-	return errors.New(what)
+	first := several.Unwrap()[0]
+	if cause := errors.Unwrap(first); cause != nil {
+		return cause
+	}
+	return first
 }
 
 // explainSyntax says where a text stops being YAML, and what is likely to be wrong. The parser tells the line of some errors only, and the problem in words of its grammar.

@@ -13,7 +13,7 @@ import (
 	configv1 "github.com/prismgate/prism/gen/go/prism/config/v1"
 )
 
-// eachWay runs a test for both fronts.
+// eachFront runs a test for both fronts.
 func eachFront(t *testing.T, test func(t *testing.T, http2 string)) {
 	t.Helper()
 	for _, http2 := range []string{"own", "standard"} {

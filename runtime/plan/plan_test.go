@@ -1,6 +1,7 @@
 package plan_test
 
 import (
+	"errors"
 	"testing"
 	"time"
 
@@ -205,18 +206,17 @@ func TestMakeNeverPanics(t *testing.T) {
 		if !proto.Equal(before, c) {
 			t.Fatalf("Make changed its configuration to %s", protojson.Format(c))
 		}
-		var problems config.Problems
-		switch err := err.(type) {
-		case nil:
+		if err == nil {
 			if len(p.Namespaces) == 0 || !plan.Compare(p, p).Empty() {
 				t.Fatalf("a plan of nothing, or one that differs from itself: %s", protojson.Format(c))
 			}
 			for _, n := range p.Namespaces {
 				checkComplete(t, n)
 			}
-		case config.Problems:
-			problems = err
-		default:
+			return
+		}
+		var problems config.Problems
+		if !errors.As(err, &problems) {
 			t.Fatalf("%T: %v", err, err)
 		}
 		for _, problem := range problems {

@@ -35,8 +35,13 @@ func (m *maker) scalar(at string, given *structpb.Value, field protoreflect.Fiel
 		return protoreflect.Value{}, m.must(at, "bytes in base64", given)
 	case protoreflect.EnumKind:
 		return m.enum(at, given, field.Enum())
+	default:
+		return m.number(at, given, field.Kind())
 	}
-	number := numberOf(field.Kind())
+}
+
+func (m *maker) number(at string, given *structpb.Value, kind protoreflect.Kind) (protoreflect.Value, bool) {
+	number := numberOf(kind)
 	if text, ok := numeral(given); ok && protoyaml.Unmarshal([]byte(strconv.Quote(text)), number.into) == nil {
 		return number.into.ProtoReflect().Get(number.into.ProtoReflect().Descriptor().Fields().ByName("value")), true
 	}
@@ -71,7 +76,11 @@ func numberOf(kind protoreflect.Kind) number {
 func numeral(given *structpb.Value) (string, bool) {
 	switch value := given.GetKind().(type) {
 	case *structpb.Value_NumberValue:
-		return strconv.FormatFloat(value.NumberValue, 'f', -1, 64), !math.IsNaN(value.NumberValue) && !math.IsInf(value.NumberValue, 0)
+		precision := -1
+		if value.NumberValue == math.Trunc(value.NumberValue) {
+			precision = 0 // and not the shortest digits that mean the same float, which are another whole number
+		}
+		return strconv.FormatFloat(value.NumberValue, 'f', precision, 64), !math.IsNaN(value.NumberValue) && !math.IsInf(value.NumberValue, 0)
 	case *structpb.Value_StringValue:
 		return value.StringValue, value.StringValue != ""
 	}

@@ -13,7 +13,7 @@ import (
 )
 
 // Reload reads the configuration again and serves it, all or nothing: when something is wrong, nothing has changed, and the error says why. Unary calls finish on
-// what they began on; see [gateway.Gateway.Apply] for streams. Certificates are read again too. Reloads run one after another.
+// what they began on; see [gateway.Gateway.Apply] for streams. Reloads run one after another. Certificates are no part of it: see [Server.ReloadCertificates].
 func (s *Server) Reload(ctx context.Context) error {
 	s.changing.Lock()
 	defer s.changing.Unlock()
@@ -28,6 +28,9 @@ func (s *Server) Reload(ctx context.Context) error {
 	return err
 }
 
+// ReloadCertificates reads the files of certificates and keys again, all or nothing; new connections get what they hold. The log says how it ended.
+func (s *Server) ReloadCertificates() error { return s.front.ReloadCertificates() }
+
 func (s *Server) reload(ctx context.Context) error {
 	source, planned, err := load(s.o)
 	if err != nil {
@@ -39,9 +42,6 @@ func (s *Server) reload(ctx context.Context) error {
 	}
 	observe, err := s.observer.Configure(source.Config.GetObservability(), source.Config.GetServer().GetExplain())
 	if err != nil {
-		return source.Locate(err)
-	}
-	if err := s.front.ReloadCertificates(); err != nil {
 		return source.Locate(err)
 	}
 	if err := s.gateway.Apply(ctx, planned, durationOr(source.Config.GetServer().GetReloadGrace(), defaultReloadGrace)); err != nil {

@@ -15,7 +15,7 @@ func TestEditDistance(t *testing.T) {
 		{"", "", 0},
 		{"", "abc", 3},
 		{"kitten", "sitting", 3},
-		{"regsitry", "registry", 1},
+		{"keyvalue_sacn", "keyvalue_scan", 1},
 		{"scan", "scan", 0},
 	} {
 		require.Equal(t, test.want, editDistance(test.a, test.b), "%q to %q", test.a, test.b)

@@ -846,7 +846,7 @@ type SubscribeRequest struct {
 	// How long a message may wait for its acknowledgement before it comes again, 1 s to 12 hours; absent means 30 s. With pubsub_persistent, the first Subscribe
 	// of a registration decides for all. Not looked at without acknowledge.
 	AcknowledgementTimeout *durationpb.Duration `protobuf:"bytes,3,opt,name=acknowledgement_timeout,json=acknowledgementTimeout,proto3" json:"acknowledgement_timeout,omitempty"`
-	// How many messages may wait for acknowledgement at once, 1 to 1,000; 0 means 100. Not looked at without acknowledge.
+	// How many messages may wait for acknowledgement at once at most, 1 to 1,000; 0 means 100. Not looked at without acknowledge.
 	MaxUnacknowledged uint32 `protobuf:"varint,4,opt,name=max_unacknowledged,json=maxUnacknowledged,proto3" json:"max_unacknowledged,omitempty"`
 	unknownFields     protoimpl.UnknownFields
 	sizeCache         protoimpl.SizeCache

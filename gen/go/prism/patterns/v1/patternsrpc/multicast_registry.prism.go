@@ -65,8 +65,9 @@ type MulticastRegistryService interface {
 	// acknowledge, each message carries a receipt and comes again when it was not acknowledged in time, or when the stream has ended before; a client must be ready
 	// for a message that it has seen. Where nothing keeps messages, acknowledge is FAILED_PRECONDITION with the reason NOTHING_KEEPS_MESSAGES.
 	//
-	// With durability, a message that was delivered max_deliveries times in vain becomes a dead letter, which Redrive brings back. Where messages are kept, a slow
-	// subscriber is waited for; where not, messages that do not fit into its buffer are missed, and a Missed says how many.
+	// With durability, a message that was delivered max_deliveries times in vain becomes a dead letter, which Redrive brings back; and a stream with acknowledge
+	// begins with one message that waits for acknowledgement, and may have one more with each that is acknowledged, up to max_unacknowledged. Where messages are
+	// kept, a slow subscriber is waited for; where not, messages that do not fit into its buffer are missed, and a Missed says how many.
 	//
 	// The stream keeps the identity registered and online. It ends with OK when the registration ends, with ABORTED when another stream takes over, and with
 	// UNAVAILABLE when a slot that brings messages fails or the gateway stops.
