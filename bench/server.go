@@ -33,9 +33,11 @@ type server struct {
 	// tls is how a client trusts the server; nil when it serves in clear.
 	tls *tls.Config
 	// admin is the address of the gateway's admin port; empty for a bare server.
-	admin   string
+	admin string
+	// config is a gateway's configuration file; empty when it has none.
+	config  string
 	command *exec.Cmd
-	log     *bytes.Buffer
+	log     *journal
 	exited  chan struct{}
 	// ready is how long it took from exec until the server said that it was ready and accepted a connection.
 	ready time.Duration
@@ -46,6 +48,11 @@ type setting struct {
 	secure bool
 	// free lets them run on every core instead of on the servers' one.
 	free bool
+	// config is the text of a gateway's configuration file; empty for none. flags are further ones of its command line.
+	config string
+	flags  []string
+	// logTo is the file that a gateway's log is appended to, by itself; empty for the journal, which this process reads and keeps.
+	logTo string
 	// arguments are those of bare servers, from an exchange.
 	arguments []string
 }
@@ -56,7 +63,7 @@ func (b *benchmark) start(ctx context.Context, name string, how setting) (*serve
 	if err != nil {
 		return nil, err
 	}
-	s := &server{name: name, address: address, log: new(bytes.Buffer), exited: make(chan struct{})}
+	s := &server{name: name, address: address, log: new(journal), exited: make(chan struct{})}
 	arguments := []string{"--listen", s.address}
 	if how.secure {
 		s.tls = b.certificate.trust
@@ -67,7 +74,15 @@ func (b *benchmark) start(ctx context.Context, name string, how setting) (*serve
 		if s.admin, err = freeAddress(ctx); err != nil {
 			return nil, err
 		}
-		s.command = exec.CommandContext(ctx, b.gateway, append([]string{"serve", "--admin", s.admin}, arguments...)...)
+		arguments = append(append([]string{"serve", "--admin", s.admin}, arguments...), how.flags...)
+		if how.config != "" {
+			s.config = filepath.Join(b.bin, "prism-"+s.admin[strings.LastIndexByte(s.admin, ':')+1:]+".yaml")
+			if err := s.configure(how.config); err != nil {
+				return nil, err
+			}
+			arguments = append(arguments, "--config", s.config)
+		}
+		s.command = exec.CommandContext(ctx, b.gateway, arguments...)
 	case connectGo:
 		s.command = exec.CommandContext(ctx, filepath.Join(b.bin, "connectgo"), arguments...)
 	case grpcGo:
@@ -76,6 +91,14 @@ func (b *benchmark) start(ctx context.Context, name string, how setting) (*serve
 		s.command = exec.CommandContext(ctx, b.tonicBinary(), arguments...)
 	}
 	s.command.Dir, s.command.Stdout, s.command.Stderr = b.bin, s.log, s.log
+	if how.logTo != "" {
+		log, err := os.OpenFile(how.logTo, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600)
+		if err != nil {
+			return nil, err
+		}
+		defer func() { _ = log.Close() }() // the process has it
+		s.command.Stderr = log
+	}
 	at := place{cores: []int{b.serverCore}}
 	if how.free {
 		at.cores = b.cores
@@ -131,7 +154,17 @@ func (s *server) scheme() string {
 	return "http"
 }
 
-func (s *server) speaksConnect() bool { return s.name == gateway || s.name == connectGo }
+func (s *server) isGateway() bool { return s.admin != "" }
+
+func (s *server) speaksConnect() bool { return s.isGateway() || s.name == connectGo }
+
+// configure writes a gateway's configuration file, in one step.
+func (s *server) configure(text string) error {
+	if err := os.WriteFile(s.config+".new", []byte(text), 0o600); err != nil {
+		return err
+	}
+	return os.Rename(s.config+".new", s.config)
+}
 
 // awaitReady polls twice a millisecond: coarser would show in the figure.
 func (s *server) awaitReady(ctx context.Context) error {
@@ -174,6 +207,9 @@ func (s *server) stop() {
 	case <-time.After(5 * time.Second):
 		_ = s.command.Process.Kill()
 		<-s.exited
+	}
+	if s.config != "" {
+		_ = os.Remove(s.config) // one that stays is in a folder of files that were built
 	}
 }
 

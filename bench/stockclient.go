@@ -42,7 +42,7 @@ func (s *server) prepare(ctx context.Context, exchanges ...*exchange) error {
 	defer func() { _ = conn.Close() }() // everything has been answered
 	ctx = metadata.AppendToOutgoingContext(ctx, namespaceHeader, namespace)
 	for _, x := range exchanges {
-		if s.name == gateway {
+		if s.isGateway() {
 			for _, store := range x.stored {
 				var answer []byte
 				if err := conn.Invoke(ctx, store.procedure, &store.request, &answer); err != nil {

@@ -126,7 +126,9 @@ type hooks struct {
 	after  func()
 }
 
-func (w *wire) before(hook func(m *rpc.Method, request proto.Message) error) { w.hooks.Store(&hooks{before: hook}) }
+func (w *wire) before(hook func(m *rpc.Method, request proto.Message) error) {
+	w.hooks.Store(&hooks{before: hook})
+}
 
 func (w *wire) Invoke(ctx context.Context, m *rpc.Method, request, response proto.Message) error {
 	if w.alive.Err() != nil {
