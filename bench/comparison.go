@@ -129,22 +129,12 @@ func (c comparison) measure(ctx context.Context, b *benchmark) error {
 			defer p.close()
 			addresses[i] = p.address()
 		}
-		progress("%s: warming %s up", c.name, s.name)
-		if _, err := b.run(ctx, c.load, s, addresses[i], c.place(b), b.duration/3); err != nil {
-			return err
-		}
 	}
-	samples := make([][]sample, len(servers))
-	for round := range b.rounds {
-		for i := range servers {
-			i = (i + round) % len(servers) // nobody is always the one after the heaviest
-			got, err := b.run(ctx, c.load, servers[i], addresses[i], c.place(b), b.duration)
-			if err != nil {
-				return err
-			}
-			samples[i] = append(samples[i], got)
-			progress("%s: round %d/%d: %-10s %7.0f/s, %6.2f us", c.name, round+1, b.rounds, servers[i].name, got.rate, float64(got.cpu)/1e3)
-		}
+	samples, err := b.takeTurns(c.name, names, func(i int, duration time.Duration) (sample, error) {
+		return b.run(ctx, c.load, servers[i], addresses[i], c.place(b), duration)
+	})
+	if err != nil {
+		return err
 	}
 	line := strings.Join(c.load.command(servers[0].scheme()+"://HOST:PORT", ".build/bench", b.duration), " ")
 	if c.delay > 0 {
@@ -152,12 +142,40 @@ func (c comparison) measure(ctx context.Context, b *benchmark) error {
 	}
 	b.report.command(c.name, line)
 	c.report(b.report, names, samples)
+	return b.checkAfter(ctx, c.name, servers)
+}
+
+// takeTurns measures some things in turn, round after round, and warms each of them up before.
+func (b *benchmark) takeTurns(name string, of []string, measure func(i int, duration time.Duration) (sample, error)) ([][]sample, error) {
+	for i, each := range of {
+		progress("%s: warming %s up", name, each)
+		if _, err := measure(i, b.duration/3); err != nil {
+			return nil, err
+		}
+	}
+	samples := make([][]sample, len(of))
+	for round := range b.rounds {
+		for i := range of {
+			i = (i + round) % len(of) // nobody is always the one after the heaviest
+			got, err := measure(i, b.duration)
+			if err != nil {
+				return nil, err
+			}
+			samples[i] = append(samples[i], got)
+			progress("%s: round %d/%d: %-10s %7.0f/s, %6.2f us", name, round+1, b.rounds, of[i], got.rate, float64(got.cpu)/1e3)
+		}
+	}
+	return samples, nil
+}
+
+// checkAfter reports what memory servers hold after a load, and fails when they count calls that have failed.
+func (b *benchmark) checkAfter(ctx context.Context, name string, servers []*server) error {
 	for _, s := range servers {
 		held, err := s.rss()
 		if err != nil {
 			return err
 		}
-		b.report.add(figure{Case: c.name, Name: s.name + ": RSS after load", Unit: megabytes, Samples: []float64{held / 1e6}})
+		b.report.add(figure{Case: name, Name: s.name + ": RSS after load", Unit: megabytes, Samples: []float64{held / 1e6}})
 		if err := s.checkCounted(ctx); err != nil {
 			return err
 		}
@@ -171,18 +189,10 @@ func (c comparison) report(r *report, names []string, samples [][]sample) {
 	if len(c.load.exchange.responses) > 1 {
 		what, each = "messages", "CPU per message"
 	}
-	rate := func(s sample) float64 { return s.rate }
-	cpu := func(s sample) float64 { return float64(s.cpu) / 1e3 }
 	latency := func(s sample) float64 { return 1e6 / s.rate }
 	for i, name := range names {
-		r.add(figure{
-			Case: c.name, Name: name + ": " + what, Unit: perSecond, Samples: column(samples[i], rate),
-			Note: fmt.Sprintf("server had %.0f%% of a core, load %.0f%%, others %.0f%% of the server's",
-				100*median(column(samples[i], func(s sample) float64 { return s.server })),
-				100*median(column(samples[i], func(s sample) float64 { return s.load })),
-				100*median(column(samples[i], func(s sample) float64 { return s.others }))),
-		})
-		f := figure{Case: c.name, Name: name + ": " + each, Unit: microseconds, Samples: column(samples[i], cpu)}
+		r.add(figure{Case: c.name, Name: name + ": " + what, Unit: perSecond, Samples: column(samples[i], sample.perSecond), Note: shares(samples[i])})
+		f := figure{Case: c.name, Name: name + ": " + each, Unit: microseconds, Samples: column(samples[i], sample.cost)}
 		if name == grpcGo {
 			f.Note = "E"
 		}
@@ -199,8 +209,8 @@ func (c comparison) report(r *report, names []string, samples [][]sample) {
 			}
 			r.add(f)
 		}
-		ratioOf(what, rate, c.bars.rate)
-		ratioOf(each, cpu, c.bars.cpu)
+		ratioOf(what, sample.perSecond, c.bars.rate)
+		ratioOf(each, sample.cost, c.bars.cpu)
 		if c.latency {
 			ratioOf("mean latency", latency, c.bars.latency)
 		}

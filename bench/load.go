@@ -34,6 +34,19 @@ type sample struct {
 	server, load, others float64
 }
 
+func (s sample) perSecond() float64 { return s.rate }
+
+// cost is in microseconds.
+func (s sample) cost() float64 { return float64(s.cpu) / 1e3 }
+
+// shares says whether samples are to be believed.
+func shares(samples []sample) string {
+	return fmt.Sprintf("server had %.0f%% of a core, load %.0f%%, others %.0f%% of the server's",
+		100*median(column(samples, func(s sample) float64 { return s.server })),
+		100*median(column(samples, func(s sample) float64 { return s.load })),
+		100*median(column(samples, func(s sample) float64 { return s.others })))
+}
+
 // cipher is that of every TLS connection, so that the servers are not told apart by it. It is also what Go chooses where the processor knows AES.
 const cipher = "TLS_AES_128_GCM_SHA256"
 
@@ -78,11 +91,8 @@ func (l load) start(ctx context.Context, at place, base, folder string, duration
 
 // run puts a load on a server, at its own address or at the one of a proxy before it.
 func (b *benchmark) run(ctx context.Context, l load, s *server, address string, at place, duration time.Duration) (sample, error) {
-	pinned := len(at.cores) == 1
-	coreBefore, err1 := coreBusy(b.serverCore)
-	cpuBefore, err2 := s.cpu()
-	began := time.Now()
-	if err := errors.Join(err1, err2); err != nil {
+	m, err := b.read(s)
+	if err != nil {
 		return sample{}, err
 	}
 	command, output, err := l.start(ctx, at, s.scheme()+"://"+address, b.bin, duration)
@@ -90,10 +100,8 @@ func (b *benchmark) run(ctx context.Context, l load, s *server, address string, 
 		return sample{}, err
 	}
 	err = command.Wait()
-	took := time.Since(began)
-	cpuAfter, err1 := s.cpu()
-	coreAfter, err2 := coreBusy(b.serverCore)
-	if err := errors.Join(err, err1, err2); err != nil {
+	used, err2 := m.used()
+	if err := errors.Join(err, err2); err != nil {
 		return sample{}, fmt.Errorf("%s under h2load: %w\n%s%s", s.name, err, output.String(), s.log.String())
 	}
 	calls, rate, err := l.parse(output.String(), s.tls != nil)
@@ -101,16 +109,11 @@ func (b *benchmark) run(ctx context.Context, l load, s *server, address string, 
 		return sample{}, fmt.Errorf("%s under h2load: %w\n%s%s", s.name, err, output.String(), s.log.String())
 	}
 	messages := len(l.exchange.responses)
-	cpu := cpuAfter - cpuBefore
 	generator := command.ProcessState.UserTime() + command.ProcessState.SystemTime()
-	got := sample{
-		rate:   rate * float64(messages),
-		cpu:    cpu / time.Duration(calls*messages),
-		server: cpu.Seconds() / took.Seconds(),
-		load:   generator.Seconds() / took.Seconds(),
-	}
-	if pinned {
-		got.others = max(0, (coreAfter-coreBefore-cpu).Seconds()/took.Seconds())
+	got := used.sample(calls*messages, generator)
+	got.rate = rate * float64(messages)
+	if len(at.cores) > 1 {
+		got.others = 0 // nothing is pinned
 	}
 	return got, nil
 }

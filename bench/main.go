@@ -46,6 +46,7 @@ func allCases() []benchCase {
 	}
 	cases = append(
 		cases,
+		benchCase{"pipeline", measurePipeline},
 		benchCase{"paced", measurePaced},
 		benchCase{"neighbour", measureNeighbour},
 		benchCase{"flood", measureFlood},

@@ -71,18 +71,11 @@ func (b *benchmark) start(ctx context.Context, name string, how setting) (*serve
 	}
 	switch name {
 	case gateway:
-		if s.admin, err = freeAddress(ctx); err != nil {
+		own, err := b.gatewayArguments(ctx, s, how)
+		if err != nil {
 			return nil, err
 		}
-		arguments = append(append([]string{"serve", "--admin", s.admin}, arguments...), how.flags...)
-		if how.config != "" {
-			s.config = filepath.Join(b.bin, "prism-"+s.admin[strings.LastIndexByte(s.admin, ':')+1:]+".yaml")
-			if err := s.configure(how.config); err != nil {
-				return nil, err
-			}
-			arguments = append(arguments, "--config", s.config)
-		}
-		s.command = exec.CommandContext(ctx, b.gateway, arguments...)
+		s.command = exec.CommandContext(ctx, b.gateway, append(own, arguments...)...)
 	case connectGo:
 		s.command = exec.CommandContext(ctx, filepath.Join(b.bin, "connectgo"), arguments...)
 	case grpcGo:
@@ -117,6 +110,20 @@ func (b *benchmark) start(ctx context.Context, name string, how setting) (*serve
 	}
 	s.ready = time.Since(began)
 	return s, nil
+}
+
+// gatewayArguments are those that only a gateway takes.
+func (b *benchmark) gatewayArguments(ctx context.Context, s *server, how setting) ([]string, error) {
+	var err error
+	if s.admin, err = freeAddress(ctx); err != nil {
+		return nil, err
+	}
+	arguments := append([]string{"serve", "--admin", s.admin}, how.flags...)
+	if how.config == "" {
+		return arguments, nil
+	}
+	s.config = filepath.Join(b.bin, "prism-"+s.admin[strings.LastIndexByte(s.admin, ':')+1:]+".yaml")
+	return append(arguments, "--config", s.config), s.configure(how.config)
 }
 
 // startAll starts servers that answer some exchanges, and checks that they do; call stopAll also after an error.

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"strings"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials"
@@ -128,25 +127,4 @@ func fetch(client *http.Client, ask *http.Request) ([]byte, error) {
 		return nil, fmt.Errorf("%s: %s", reply.Status, data)
 	}
 	return data, nil
-}
-
-// checkCounted reads in a gateway's own metrics that no call has failed. Calls that a client cuts off when its time is over count as canceled.
-func (s *server) checkCounted(ctx context.Context) error {
-	if s.admin == "" {
-		return nil
-	}
-	ask, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+s.admin+"/metrics", http.NoBody)
-	if err != nil {
-		return err
-	}
-	data, err := fetch(http.DefaultClient, ask)
-	if err != nil {
-		return fmt.Errorf("%s: /metrics: %w", s.name, err)
-	}
-	for line := range strings.Lines(string(data)) {
-		if strings.HasPrefix(line, "prism_calls_total{") && !strings.Contains(line, `code="OK"`) && !strings.Contains(line, `code="CANCELED"`) {
-			return fmt.Errorf("the gateway counts failed calls: %s", strings.TrimSpace(line))
-		}
-	}
-	return nil
 }

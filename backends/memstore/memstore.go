@@ -10,6 +10,7 @@
 //	    config:
 //	      max_bytes: 1073741824         # per namespace, of keys and values; 0 means no bound
 //	      max_open_transactions: 10000  # per namespace; 0 means 10,000
+//	      max_queue_bytes: 1073741824   # per namespace, of what is in queues; 0 means no bound
 //
 // # Semantics
 //
@@ -29,11 +30,25 @@
 // Transactions are compared by value at Commit: a key that was changed and changed back has not changed. The values that a transaction writes count
 // towards its 4 MiB; those that it reads do not.
 //
+// Each queue has a lock of its own; only Redrive takes those of two. Adding a message and taking the first is O(1), whatever is in the queue, and O(log n) when
+// messages are leased or have come back. A message that becomes visible wakes one call that waits, and the call then takes what is first: nothing is taken for a
+// call that has ended.
+//
+// A lease has ended and a scheduled message is visible at the nanosecond of its time, by the monotonic clock: every call on a queue first lets happen what is due,
+// up to 256 messages, and a timer of the queue does so when no call comes. Leases that end at the same time may come to a dead letter queue in any order. An
+// idempotency key counts for 6 minutes after the last call with it. The reason of a Release stays when the next one gives none. Redrive goes by the time at which
+// messages came to the dead letter queue, whatever their priority. Message ids and receipts are random and good for the instance that issued them. A queue that
+// holds nothing, no message, key or configuration, is freed after a second at most; Close ends calls that wait with UNAVAILABLE.
+//
 // # Limits
 //
 // A namespace that is empty takes about 18 KiB. A key takes some 75 bytes beside its own and its value's, 45 more when it has a time to live. max_bytes
 // counts the bytes of keys and values only; it is exact, also under concurrent writes. A refused write is RESOURCE_EXHAUSTED and names max_bytes.
 // The open transactions of a namespace hold at most 256 MiB of values together, outside of max_bytes until they commit.
+//
+// A queue takes some 700 bytes and a message some 260 beside its own, 450 more while messages are leased. max_queue_bytes counts payloads, metadata, reasons and
+// idempotency keys, and 256 bytes for each message, key and configured queue; it is exact but for reasons, for whose sake nothing is refused. A refused call is
+// RESOURCE_EXHAUSTED and names max_queue_bytes. A repeated call that its idempotency key identifies is never refused.
 package memstore
 
 import (

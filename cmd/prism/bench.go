@@ -14,7 +14,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/prismgate/prism/internal/load"
-	"github.com/prismgate/prism/runtime/front"
+	"github.com/prismgate/prism/runtime/config"
 )
 
 // benchOptions are the flags of bench.
@@ -122,7 +122,7 @@ func (o *benchOptions) addFlags(command *cobra.Command) {
 	flags.StringVar(&o.mix, "mix", "", "several RPCs with their weights, as `RPC=WEIGHT,...`, in the place of INTERFACE.RPC")
 	flags.StringArrayVarP(&o.headers, "header", "H", nil, "a request header as `NAME:VALUE`; repeatable")
 	o.protocol.add(flags, "protocol", "", "what to speak")
-	flags.StringVar(&o.address, "address", front.DefaultListen, "the server's `ADDRESS`: host:port, http:// or https:// before it, or unix:PATH")
+	flags.StringVar(&o.address, "address", config.DefaultListen, "the server's `ADDRESS`: host:port, http:// or https:// before it, or unix:PATH")
 	flags.BoolVar(&o.useTLS, "tls", false, "call with TLS and trust the system's authorities; an address with https:// does too")
 	o.tls.add(command)
 	flags.BoolVar(&o.skipVerify, "insecure-skip-verify", false, "take any certificate of the server; calls with TLS")

@@ -18,8 +18,8 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/prismgate/prism/client"
+	"github.com/prismgate/prism/runtime/config"
 	"github.com/prismgate/prism/runtime/fault"
-	"github.com/prismgate/prism/runtime/front"
 	"github.com/prismgate/prism/runtime/rpc"
 )
 
@@ -71,7 +71,7 @@ The response is printed with all its fields; a stream prints one line per messag
 	flags.SortFlags = false
 	flags.StringVarP(&o.namespace, "namespace", "n", "", "`NAME` of the namespace to call (required)")
 	flags.StringVarP(&o.data, "data", "d", "{}", "the request as `JSON`; @FILE reads it from a file, @- from standard input")
-	flags.StringVar(&o.address, "address", front.DefaultListen, "the gateway's `ADDRESS`: host:port, http:// or https:// before it, or unix:PATH")
+	flags.StringVar(&o.address, "address", config.DefaultListen, "the gateway's `ADDRESS`: host:port, http:// or https:// before it, or unix:PATH")
 	o.tls.add(command)
 	o.protocol.add(flags, "protocol", "", "what to speak")
 	flags.DurationVar(&o.timeout, "timeout", 10*time.Second, "how long the call may take; 0 is without limit")

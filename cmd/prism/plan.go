@@ -14,7 +14,6 @@ import (
 	adminv1 "github.com/prismgate/prism/gen/go/prism/admin/v1"
 	"github.com/prismgate/prism/gen/go/prism/admin/v1/adminrpc"
 	"github.com/prismgate/prism/runtime/config"
-	"github.com/prismgate/prism/runtime/front"
 	"github.com/prismgate/prism/runtime/plan"
 )
 
@@ -113,7 +112,7 @@ func adminAddress(given string, source *config.Source) string {
 	}
 	address := source.Config.GetServer().GetAdmin()
 	if address == "" {
-		return front.DefaultAdmin
+		return config.DefaultAdmin
 	}
 	host, port, err := net.SplitHostPort(address)
 	if ip, notIP := netip.ParseAddr(host); err == nil && (host == "" || notIP == nil && ip.IsUnspecified()) {

@@ -10,7 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/prismgate/prism/runtime/front"
+	"github.com/prismgate/prism/runtime/config"
 	"github.com/prismgate/prism/runtime/server"
 )
 
@@ -51,7 +51,7 @@ gateway; with --client-ca clients need a certificate too, and --listen may be an
 SIGTERM or SIGINT stops it: it turns not ready, takes no new calls, and lets those under way finish for as long as
 --drain-timeout. Calls that do not finish in time are cut off; the exit code is then 1. A second signal
 ends it at once.`,
-		Example: `  # Serve on ` + front.DefaultListen + `, with health and metrics on ` + front.DefaultAdmin + `
+		Example: `  # Serve on ` + config.DefaultListen + `, with health and metrics on ` + config.DefaultAdmin + `
   prism serve
 
   # Serve what a folder says, but on a Unix socket
@@ -71,8 +71,8 @@ ends it at once.`,
 	flags.SortFlags = false
 	flags.StringArrayVarP(&o.config, "config", "c", nil, "a `FILE` with the configuration, or a folder of such files; may be repeated")
 	flags.BoolVar(&o.watch, "watch", true, "read the configuration again when its files change")
-	flags.StringVar(&o.listen, "listen", front.DefaultListen, "`ADDRESS` to serve clients on, host:port or unix:PATH; port 0 lets the system choose")
-	flags.StringVar(&o.admin, "admin", front.DefaultAdmin, "`ADDRESS` to serve /healthz, /readyz and /metrics on")
+	flags.StringVar(&o.listen, "listen", config.DefaultListen, "`ADDRESS` to serve clients on, host:port or unix:PATH; port 0 lets the system choose")
+	flags.StringVar(&o.admin, "admin", config.DefaultAdmin, "`ADDRESS` to serve /healthz, /readyz and /metrics on")
 	o.http2.add(flags, "http2", "", "the gateway's own HTTP/2, or that of Go's net/http, which is slower")
 	flags.StringVar(&o.tlsCert, "tls-cert", "", "the `FILE` with the certificate to serve clients with, in PEM")
 	flags.StringVar(&o.tlsKey, "tls-key", "", "the `FILE` with the certificate's private key, in PEM")

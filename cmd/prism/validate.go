@@ -119,6 +119,7 @@ func (c *cli) validate(ctx context.Context, paths []string, o validateOptions) e
 		Valid: len(problems) == 0, Files: present(source.Files), Namespaces: c.show(planned, problems), Problems: shownProblems(source, problems),
 	}
 	if v.Valid && o.dial {
+		planned.ResolveFiles(source)
 		v.Backends = c.dial(ctx, planned, o.timeout)
 		v.Valid = !slices.ContainsFunc(v.Backends, func(d dialed) bool { return d.Problem != "" })
 	}

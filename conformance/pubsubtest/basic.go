@@ -181,8 +181,7 @@ func Basic(t *testing.T, open Open) {
 	})
 	run("CallsRunConcurrently", func(t *testing.T, basic pubsubv1.Basic) {
 		concurrently(t, 8, func(caller int) error {
-			ctx, cancel := context.WithCancel(t.Context())
-			defer cancel()
+			ctx := patiently(t)
 			topic, next := "topic-"+strconv.Itoa(caller), 0
 			err := basic.Subscribe(ctx, &pubsubv1.SubscribeRequest{Topic: topic}, func(r *pubsubv1.SubscribeResponse) error {
 				if r.GetMissed() != nil {

@@ -178,7 +178,7 @@ func persistentDelivery(t *testing.T, open Open) {
 	run("UnsentMessageComesOnTheNextStream", func(t *testing.T, d durables) {
 		d.publish(t, "a", "b")
 		sent := 0
-		err := d.open(fromEarliest)(t.Context(), func(event) error {
+		err := d.open(fromEarliest)(patiently(t), func(event) error {
 			if sent++; sent == 2 {
 				return errSend
 			}

@@ -178,7 +178,7 @@ func live(t *testing.T, open Open, to toTopic) {
 				}
 			}()
 			sent := 0
-			err := all(i)(t.Context(), func(event) error {
+			err := all(i)(patiently(t), func(event) error {
 				if sent++; sent > failAt {
 					return errSend
 				}
@@ -222,7 +222,7 @@ func live(t *testing.T, open Open, to toTopic) {
 				return nil
 			}
 			for range visits {
-				if err := visit(t.Context(), i, all(i), n%2 == 0); err != nil {
+				if err := visit(patiently(t), i, all(i), n%2 == 0); err != nil {
 					return err
 				}
 			}

@@ -158,6 +158,8 @@ func basicMutants() []mutant {
 			return basicWith{Basic: right, subscribe: func(ctx context.Context, request *pubsubv1.SubscribeRequest, send func(*pubsubv1.SubscribeResponse) error) error {
 				ctx, cancel := context.WithCancel(ctx)
 				defer cancel()
+				request = proto.CloneOf(request)
+				request.BufferSize = max(request.GetBufferSize(), 65536)
 				q := newQueue()
 				failed := make(chan error, 1)
 				go func() {
@@ -196,9 +198,13 @@ func basicMutants() []mutant {
 						if r.GetMessage() == nil {
 							return send(r)
 						}
-						turn <- struct{}{}
-						defer func() { <-turn }()
-						return send(r)
+						select {
+						case turn <- struct{}{}:
+							defer func() { <-turn }()
+							return send(r)
+						case <-ctx.Done():
+							return ctx.Err()
+						}
 					})
 				},
 			}

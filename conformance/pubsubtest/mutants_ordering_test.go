@@ -139,7 +139,7 @@ func orderingMutants() []mutant {
 		}),
 		of("NeighboursChangePlaces", func(right pubsubv1.Ordering) pubsubv1.Ordering {
 			return orderingWith{Ordering: right, subscribe: func(ctx context.Context, request *pubsubv1.SubscribeOrderedRequest, send func(*pubsubv1.SubscribeOrderedResponse) error) error {
-				return swapping(func(put func(*pubsubv1.SubscribeOrderedResponse) error) error { return right.SubscribeOrdered(ctx, request, put) }, send)
+				return swapping(ctx, func(ctx context.Context, put orderedSend) error { return right.SubscribeOrdered(ctx, request, put) }, send)
 			}}
 		}),
 		of("PublishIsAnsweredBeforeTheMessageIsKept", func(right pubsubv1.Ordering) pubsubv1.Ordering {
@@ -208,37 +208,37 @@ func orderingMutants() []mutant {
 }
 
 // swapping passes on what a call sends, two that come at once in the wrong order.
-func swapping[Response any](call func(put func(Response) error) error, send func(Response) error) error {
-	items, done, failed := make(chan Response, 1<<16), make(chan struct{}), make(chan error, 1)
+func swapping[Response any](ctx context.Context, call func(ctx context.Context, put func(Response) error) error, send func(Response) error) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	items, done := make(chan Response, 1<<16), make(chan struct{})
 	go func() {
 		defer close(done)
 		for first := range items {
+			pair := []Response{first}
 			select {
 			case second, ok := <-items:
 				if ok {
-					if err := send(second); err != nil {
-						failed <- err
-						return
-					}
+					pair = []Response{second, first}
 				}
 			case <-time.After(2 * time.Millisecond):
 			}
-			if err := send(first); err != nil {
-				failed <- err
-				return
+			for _, item := range pair {
+				if err := send(item); err != nil {
+					cancel(err)
+					return
+				}
 			}
 		}
 	}()
-	err := call(func(item Response) error {
-		select {
-		case items <- item:
-			return nil
-		case err := <-failed:
-			failed <- err
-			return err
-		}
+	err := call(ctx, func(item Response) error {
+		items <- item
+		return nil
 	})
 	close(items)
 	<-done
+	if cause := context.Cause(ctx); cause != nil {
+		return cause
+	}
 	return err
 }

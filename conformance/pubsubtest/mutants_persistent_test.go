@@ -125,7 +125,9 @@ func persistentMutants() []mutant {
 				return right.SubscribeDurable(ctx, request, send)
 			}}
 		}),
-		of("StreamsDoNotShare", withRequest(func(r *pubsubv1.SubscribeDurableRequest) { r.Subscription += "." + strconv.FormatInt(streams.Add(1), 10) })),
+		of("StreamsDoNotShare", withRequest(func(r *pubsubv1.SubscribeDurableRequest) {
+			r.Subscription += "." + strconv.FormatInt(streams.Add(1), 10)
+		})),
 		of("MaxUnacknowledgedIsIgnored", withRequest(func(r *pubsubv1.SubscribeDurableRequest) { r.MaxUnacknowledged = 10_000 })),
 		of("AcknowledgementTimeoutIsIgnored", withRequest(func(r *pubsubv1.SubscribeDurableRequest) { r.AcknowledgementTimeout = durationpb.New(12 * time.Hour) })),
 		of("MessageComesAgainWhileItIsAwaited", withSend(func(_ pubsubv1.Persistent, _ context.Context, _ *pubsubv1.SubscribeDurableRequest, send durableSend) durableSend {
@@ -165,7 +167,7 @@ func persistentMutants() []mutant {
 		})),
 		of("NeighboursChangePlaces", func(right pubsubv1.Persistent) pubsubv1.Persistent {
 			return persistentWith{Persistent: right, subscribe: func(ctx context.Context, request *pubsubv1.SubscribeDurableRequest, send func(*pubsubv1.SubscribeDurableResponse) error) error {
-				return swapping(func(put func(*pubsubv1.SubscribeDurableResponse) error) error { return right.SubscribeDurable(ctx, request, put) }, send)
+				return swapping(ctx, func(ctx context.Context, put durableSend) error { return right.SubscribeDurable(ctx, request, put) }, send)
 			}}
 		}),
 		of("AcknowledgeDoesNothing", withAcknowledge(func(_ context.Context, _ pubsubv1.Persistent, request *pubsubv1.AcknowledgeRequest) (*pubsubv1.AcknowledgeResponse, error) {

@@ -330,7 +330,7 @@ func Ordering(t *testing.T, open Open) {
 			publishOrdered(t, i.PubSubOrdering, "key", strconv.Itoa(n))
 		}
 		sent := 0
-		err := orderedAt(i, earliest)(t.Context(), func(event) error {
+		err := orderedAt(i, earliest)(patiently(t), func(event) error {
 			if sent++; sent == 5 {
 				return errSend
 			}

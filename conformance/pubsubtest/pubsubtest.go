@@ -75,6 +75,14 @@ func eventually(t *testing.T, what string, holds func() bool) {
 	}
 }
 
+// patiently returns a context that ends when patience does, for calls that would wait for ever if something were wrong.
+func patiently(t *testing.T) context.Context {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	t.Cleanup(cancel)
+	return ctx
+}
+
 // pass lets time pass.
 func pass(t *testing.T, d time.Duration) {
 	t.Helper()
@@ -287,9 +295,7 @@ func (l *listener) stop() {
 // publish and the like are for cases about something else: they fail the test when the call fails.
 func publish(t *testing.T, basic pubsubv1.Basic, topic, payload string) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
-	defer cancel()
-	_, err := basic.Publish(ctx, &pubsubv1.PublishRequest{Topic: topic, Payload: []byte(payload)})
+	_, err := basic.Publish(patiently(t), &pubsubv1.PublishRequest{Topic: topic, Payload: []byte(payload)})
 	require.NoError(t, err, "Publish to %s", topic)
 }
 

@@ -91,7 +91,7 @@ var Layers = []Layer{
 	{
 		"support",
 		[]string{"runtime/backend", "runtime/pattern", "runtime/filter"},
-		[]string{"options", "configuration", "contracts", "tables", "typed", "fault", "foundation"},
+		[]string{"options", "configuration", "contracts", "tables", "typed", "fault", "foundation", "support"},
 		"what backends and patterns are written against must not drag the gateway in",
 	},
 	{

@@ -22,7 +22,7 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/prismgate/prism/runtime/front"
+	"github.com/prismgate/prism/runtime/config"
 )
 
 func main() {
@@ -138,7 +138,7 @@ func startGateway(ctx context.Context, program ...string) (end func(), err error
 		return end, nil
 	case err := <-exited:
 		return nil, fmt.Errorf("the gateway ended before it was ready: %w; the tour needs %s and %s for itself", cmp.Or(err, errors.New("exit status 0")),
-			front.DefaultListen, front.DefaultAdmin)
+			config.DefaultListen, config.DefaultAdmin)
 	case <-time.After(10 * time.Second):
 		end()
 		return nil, errors.New("the gateway was not ready within 10 s")

@@ -106,7 +106,8 @@ func (w *world) gateway(t *testing.T, change func(*patternsv1.MulticastRegistry)
 		change(config)
 	}
 	require.NoError(t, patternsrpc.CheckMulticastRegistry(config))
-	g.service = newService(pattern.Env{Namespace: "iot-devices", Log: slog.New(slog.DiscardHandler)}, config, slots)
+	g.service, err = newService(pattern.Env{Namespace: "iot-devices", Log: slog.New(slog.DiscardHandler)}, config, slots)
+	require.NoError(t, err)
 	g.service.now = w.now
 	g.MulticastRegistryService = patternsrpc.NewMulticastRegistryServiceClient(rpc.InProcess(patternsrpc.NewMulticastRegistryOffers(g.service).Handlers()))
 	return g

@@ -50,7 +50,7 @@ func (q *queueMailbox) put(
 	}
 	isOnline, err := online()
 	if isOnline || err != nil {
-		q.signals.tell(ctx, box, &patternsv1.MulticastRegistrySignal{Signal: &patternsv1.MulticastRegistrySignal_Kept{Kept: true}})
+		q.signals.tellKept(ctx, box)
 	}
 	if isOnline {
 		return patternsv1.MulticastOutcome_MULTICAST_OUTCOME_PUBLISHED, nil
@@ -68,6 +68,8 @@ func (q *queueMailbox) take(ctx context.Context, box string, to *stream, ready f
 			defer cancel()
 			q.giveBack(after, box, to, to.window.close())
 		}()
+	} else {
+		defer tick(sendLease/2, func() { q.extend(ctx, box, to) }).stop()
 	}
 	for {
 		if to.window.full() {
@@ -110,29 +112,35 @@ func queued(leased *queuev1.DequeueWithTimeoutResponse, receipt string) *pattern
 // sendAndSettle sends a message to a client that does not acknowledge, and settles it; or brings it back when it cannot be sent. Once it is with the connection it
 // is settled even though the call ends.
 func (q *queueMailbox) sendAndSettle(ctx context.Context, box string, to *stream, leased *queuev1.DequeueWithTimeoutResponse) error {
-	extended := q.extend(ctx, box, leased.GetReceipt())
+	to.sending.Store(leased)
 	err := to.message(queued(leased, ""))
-	extended.stop()
-	after, cancel := afterwards(ctx)
-	defer cancel()
+	to.sending.Store(nil)
 	if err != nil {
+		after, cancel := afterwards(ctx)
+		defer cancel()
 		q.giveBack(after, box, to, []string{leased.GetReceipt()})
 		return err
 	}
-	_, err = q.slot.QueueVisibility.Acknowledge(after, &queuev1.AcknowledgeRequest{Queue: box, Receipt: leased.GetReceipt()})
+	settle := &queuev1.AcknowledgeRequest{Queue: box, Receipt: leased.GetReceipt()}
+	_, err = q.slot.QueueVisibility.Acknowledge(ctx, settle)
+	if ctx.Err() != nil {
+		after, cancel := afterwards(ctx)
+		defer cancel()
+		_, err = q.slot.QueueVisibility.Acknowledge(after, settle)
+	}
 	if fault.CodeOf(err) == fault.FailedPrecondition {
-		return nil // The lease is over, and the message comes again.
+		return nil // It is settled, or its lease is over and it comes again.
 	}
 	return err
 }
 
-// extend extends a lease while its message is being sent.
-func (q *queueMailbox) extend(ctx context.Context, box, receipt string) *ticking {
-	return tick(sendLease/2, func() {
+// extend extends the lease of the message that is being sent, if there is one: its client may take long.
+func (q *queueMailbox) extend(ctx context.Context, box string, to *stream) {
+	if sending := to.sending.Load(); sending != nil {
 		_, _ = q.slot.QueueVisibility.ExtendVisibility(ctx, &queuev1.ExtendVisibilityRequest{
-			Queue: box, Receipt: receipt, VisibilityTimeout: durationpb.New(sendLease),
+			Queue: box, Receipt: sending.GetReceipt(), VisibilityTimeout: durationpb.New(sendLease),
 		})
-	})
+	}
 }
 
 // giveBack ends leases of a stream that is over: the messages come again, and whoever has the next stream is told; or, when the registration has ended, they are
@@ -147,7 +155,7 @@ func (q *queueMailbox) giveBack(ctx context.Context, box string, to *stream, rec
 		return nil
 	})
 	if len(receipts) > 0 && !to.ended() {
-		q.signals.tell(ctx, box, &patternsv1.MulticastRegistrySignal{Signal: &patternsv1.MulticastRegistrySignal_Kept{Kept: true}})
+		q.signals.tellKept(ctx, box)
 	}
 }
 
@@ -186,7 +194,7 @@ func (q *queueMailbox) redrive(ctx context.Context, box string) (uint32, error) 
 		return 0, err
 	}
 	if answer.GetMoved() > 0 {
-		q.signals.tell(ctx, box, &patternsv1.MulticastRegistrySignal{Signal: &patternsv1.MulticastRegistrySignal_Kept{Kept: true}})
+		q.signals.tellKept(ctx, box)
 	}
 	return answer.GetMoved(), nil
 }

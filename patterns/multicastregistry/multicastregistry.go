@@ -62,7 +62,11 @@ type Registry struct {
 
 // Open opens the pattern. It calls no slot.
 func Open(_ context.Context, env pattern.Env, config *patternsv1.MulticastRegistry, slots patternsv1.MulticastRegistrySlots) (*Registry, error) {
-	return &Registry{patternsrpc.NewMulticastRegistryOffers(newService(env, config, slots))}, nil
+	s, err := newService(env, config, slots)
+	if err != nil {
+		return nil, err
+	}
+	return &Registry{patternsrpc.NewMulticastRegistryOffers(s)}, nil
 }
 
 // Close has nothing to end: what runs in the background belongs to calls.
@@ -83,10 +87,14 @@ type service struct {
 
 var _ patternsrpc.MulticastRegistryService = (*service)(nil)
 
-func newService(env pattern.Env, config *patternsv1.MulticastRegistry, slots patternsv1.MulticastRegistrySlots) *service {
+func newService(env pattern.Env, config *patternsv1.MulticastRegistry, slots patternsv1.MulticastRegistrySlots) (*service, error) {
+	signals, err := newSignals(slots.Messaging.PubSubBasic)
+	if err != nil {
+		return nil, err
+	}
 	s := &service{
 		env:           env,
-		signals:       signals{slots.Messaging.PubSubBasic},
+		signals:       signals,
 		calls:         make(calls, or(config.GetFanOut(), defaultFanOut)),
 		maxRecipients: int(or(config.GetMaxRecipients(), defaultMaxRecipients)),
 		defaultTTL:    config.GetDefaultTtl().AsDuration(),
@@ -108,7 +116,7 @@ func newService(env pattern.Env, config *patternsv1.MulticastRegistry, slots pat
 	if s.mailbox.keeps() {
 		s.records.lag = expiredLag
 	}
-	return s
+	return s, nil
 }
 
 // or is a number of the configuration, or its default when it is 0.

@@ -3,6 +3,7 @@ package multicastregistry
 import (
 	"context"
 	"errors"
+	"sync/atomic"
 	"time"
 
 	"google.golang.org/protobuf/types/known/timestamppb"
@@ -10,6 +11,7 @@ import (
 	"github.com/prismgate/prism/runtime/fault"
 
 	patternsv1 "github.com/prismgate/prism/gen/go/prism/patterns/v1"
+	queuev1 "github.com/prismgate/prism/gen/go/prism/queue/v1"
 )
 
 // afterTimeout is how long a stream that is over may take to leave things in order.
@@ -30,6 +32,8 @@ type stream struct {
 	// cancel ends the stream for a reason, which cause returns then.
 	cancel context.CancelCauseFunc
 	cause  func() error
+	// sending is the message that the client is being sent, when the gateway acknowledges.
+	sending atomic.Pointer[queuev1.DequeueWithTimeoutResponse]
 	// wake holds a token when there may be something to do.
 	wake chan struct{}
 	// sendErr is what send failed with.
@@ -158,8 +162,6 @@ func (t *stream) checkClaim(ctx context.Context, r *registration) error {
 // hear acts on a signal of another gateway, or of this one.
 func (t *stream) hear(ctx context.Context, signal *patternsv1.MulticastRegistrySignal) {
 	switch what := signal.GetSignal().(type) {
-	case *patternsv1.MulticastRegistrySignal_Kept:
-		t.look()
 	case *patternsv1.MulticastRegistrySignal_Ended:
 		t.cancel(errEnded)
 	case *patternsv1.MulticastRegistrySignal_Settled:

@@ -327,7 +327,7 @@ func TestASlotThatFailsForAWhileDoesNotEndTheStream(t *testing.T) {
 	eventually(t, "the stream has tried", func() bool { return refused.Load() > 2 })
 	b.multicast(t, "", "x")
 	away.Store(false)
-	a.service.signals.tell(t.Context(), mustRecord(t, b, "thermo").GetMailbox(), &patternsv1.MulticastRegistrySignal{Signal: &patternsv1.MulticastRegistrySignal_Kept{Kept: true}})
+	a.service.signals.tellKept(t.Context(), mustRecord(t, b, "thermo").GetMailbox())
 	require.Equal(t, []string{"x"}, s.texts(t, 1))
 }
 

@@ -11,7 +11,7 @@ import (
 )
 
 // maxBytes bounds a configuration file: what is named may be a device that never ends. A namespace takes some 60 bytes, and there are at most 100,000.
-const maxBytes = 32 << 20
+const maxBytes = 8 << 20
 
 // findFiles returns the files that paths name: a file is itself, a folder the configuration files in it.
 func findFiles(paths []string) ([]string, error) {

@@ -150,7 +150,7 @@ func TestAFileMayNotBeEndless(t *testing.T) {
 	require.NoError(t, f.Truncate(32<<20+1))
 	require.NoError(t, f.Close())
 	_, err = config.Load(large)
-	require.EqualError(t, err, large+" has more than 32 MiB, which no configuration needs")
+	require.EqualError(t, err, large+" has more than 8 MiB, which no configuration needs")
 }
 
 // A hundred thousand namespaces are as many as there may be. That each has mistakes must not make them wait.

@@ -59,7 +59,7 @@ func (c *checker) address(p *place) bool {
 		c.refuse(p.modePath, "a file mode is for a Unix socket; %s is none", p.address)
 	}
 	if _, port, err := net.SplitHostPort(p.address); err != nil {
-		c.refuse(p.path, "%q is neither host:port, such as %s, nor unix: and a path", p.address, DefaultListen)
+		c.refuse(p.path, "%q is neither host:port, such as %s, nor unix: and a path", p.address, config.DefaultListen)
 	} else if _, err := strconv.ParseUint(port, 10, 16); err != nil {
 		c.refuse(p.path, "the port of %q is not a number from 0 to 65535", p.address)
 	}

@@ -22,14 +22,6 @@ import (
 	"github.com/prismgate/prism/runtime/rpc"
 )
 
-// Where a gateway listens when nothing else is said.
-const (
-	// DefaultListen serves clients.
-	DefaultListen = "127.0.0.1:8980"
-	// DefaultAdmin serves operators.
-	DefaultAdmin = "127.0.0.1:8981"
-)
-
 // renewal is how long before its end a certificate is warned of.
 const renewal = 14 * 24 * time.Hour
 

@@ -36,14 +36,14 @@ func placesOf(server *configv1.Server) (clients []*place, admin *place) {
 		}
 		return address
 	}
-	clients = []*place{{path: "server.listen", tlsPath: "server.tls", address: orDefault(server.GetListen(), DefaultListen), files: server.GetTls()}}
+	clients = []*place{{path: "server.listen", tlsPath: "server.tls", address: orDefault(server.GetListen(), config.DefaultListen), files: server.GetTls()}}
 	for i, l := range server.GetListeners() {
 		at := fmt.Sprintf("server.listeners[%d].", i)
 		clients = append(clients, &place{
 			path: at + "address", modePath: at + "mode", tlsPath: at + "tls", address: l.GetAddress(), mode: l.GetMode(), files: l.GetTls(),
 		})
 	}
-	return clients, &place{path: "server.admin", address: orDefault(server.GetAdmin(), DefaultAdmin)}
+	return clients, &place{path: "server.admin", address: orDefault(server.GetAdmin(), config.DefaultAdmin)}
 }
 
 // safe tells whether no stranger gets in.

@@ -9,6 +9,7 @@ import (
 	"google.golang.org/protobuf/reflect/protoreflect"
 
 	configv1 "github.com/prismgate/prism/gen/go/prism/config/v1"
+	"github.com/prismgate/prism/runtime/config"
 )
 
 // Difference is what a gateway does that serves one plan and is given another.
@@ -224,6 +225,6 @@ func differing(path string, before, after proto.Message, but []protoreflect.Name
 func withDefaults(server *configv1.Server) *configv1.Server {
 	full := &configv1.Server{}
 	proto.Merge(full, server)
-	full.Listen, full.Admin, full.Http2 = or(full.GetListen(), DefaultListen), or(full.GetAdmin(), DefaultAdmin), or(full.GetHttp2(), "own")
+	full.Listen, full.Admin, full.Http2 = or(full.GetListen(), config.DefaultListen), or(full.GetAdmin(), config.DefaultAdmin), or(full.GetHttp2(), "own")
 	return full
 }

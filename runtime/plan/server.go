@@ -7,15 +7,8 @@ import (
 	"path/filepath"
 
 	configv1 "github.com/prismgate/prism/gen/go/prism/config/v1"
+	"github.com/prismgate/prism/runtime/config"
 	"github.com/prismgate/prism/runtime/listen"
-)
-
-// Where a gateway serves that is told of no address.
-const (
-	// DefaultListen serves clients.
-	DefaultListen = "127.0.0.1:8980"
-	// DefaultAdmin serves operators.
-	DefaultAdmin = "127.0.0.1:8981"
 )
 
 // address is where something listens, and the field that says so.
@@ -27,7 +20,7 @@ func (m *maker) server() {
 	if server != nil {
 		m.violation("server", configv1.CheckServer(server))
 	}
-	addresses := []address{{"server.listen", or(server.GetListen(), DefaultListen)}, {"server.admin", or(server.GetAdmin(), DefaultAdmin)}}
+	addresses := []address{{"server.listen", or(server.GetListen(), config.DefaultListen)}, {"server.admin", or(server.GetAdmin(), config.DefaultAdmin)}}
 	m.tls("server.tls", server.GetTls())
 	for i, listener := range server.GetListeners() {
 		path := index("server.listeners", i)

@@ -124,6 +124,7 @@ func load(o Options) (*config.Source, *plan.Plan, error) {
 	if err != nil {
 		return nil, nil, source.Locate(err)
 	}
+	planned.ResolveFiles(source)
 	return source, planned, nil
 }
 
