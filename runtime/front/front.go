@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"net/http"
 	"slices"
 	"sync"
@@ -202,7 +203,9 @@ func (f *Front) Close() error {
 	var errs []error
 	for _, p := range f.places() {
 		if p.listener != nil {
-			errs = append(errs, p.listener.Close())
+			if err := p.listener.Close(); !errors.Is(err, net.ErrClosed) { // it may be the second time
+				errs = append(errs, err)
+			}
 		}
 	}
 	return errors.Join(errs...)

@@ -326,3 +326,11 @@ func TestAdmin(t *testing.T) {
 		}(), "never where clients are served")
 	}
 }
+
+func TestCloseBeforeServeMayBeCalledTwice(t *testing.T) {
+	f, err := front.Open(t.Context(), &configv1.Server{Listen: "127.0.0.1:0", Admin: "127.0.0.1:0"}, front.Options{})
+	require.NoError(t, err)
+	require.NoError(t, f.Shutdown(t.Context()))
+	require.NoError(t, f.Close())
+	require.NoError(t, f.Serve(nil, nil))
+}
