@@ -72,9 +72,7 @@ func newGRPCCaller(socket io.ReadWriteCloser, scheme, address string, x *exchang
 			c.result = f.Value
 		}
 	})
-	// The windows are opened once as wide as they go, so that no call has to.
-	start := frame.AppendSettings([]byte(frame.Preface), frame.Setting{ID: frame.InitialWindowSize, Value: frame.MaxWindow})
-	start = frame.AppendWindowUpdate(start, 0, frame.MaxWindow-frame.DefaultWindow)
+	start := openWindows(nil)
 	blocks := newRequestBlocks(scheme, address, x.procedure)
 	c.header = blocks.first
 	_, err := socket.Write(start)
@@ -86,6 +84,12 @@ func newGRPCCaller(socket io.ReadWriteCloser, scheme, address string, x *exchang
 	}
 	c.header = blocks.next
 	return c, nil
+}
+
+// openWindows appends how a client begins that opens its windows once as wide as they go, so that no call has to.
+func openWindows(b []byte) []byte {
+	b = frame.AppendSettings(append(b, frame.Preface...), frame.Setting{ID: frame.InitialWindowSize, Value: frame.MaxWindow})
+	return frame.AppendWindowUpdate(b, 0, frame.MaxWindow-frame.DefaultWindow)
 }
 
 // turnTo makes the next calls another exchange's.
@@ -110,21 +114,26 @@ func newRequestBlocks(scheme, address, procedure string) requestBlocks {
 	var block bytes.Buffer
 	encode := func(encoder *hpack.Encoder, sensitive bool) []byte {
 		block.Reset()
-		for _, f := range [][2]string{
-			{":method", "POST"},
-			{":scheme", scheme},
-			{":path", procedure},
-			{":authority", address},
-			{"content-type", "application/grpc"},
-			{"te", "trailers"},
-			{namespaceHeader, namespace},
-		} {
+		for _, f := range requestFields(scheme, address, procedure, namespace) {
 			_ = encoder.WriteField(hpack.HeaderField{Name: f[0], Value: f[1], Sensitive: sensitive}) // to memory
 		}
 		return bytes.Clone(block.Bytes())
 	}
 	encoder := hpack.NewEncoder(&block)
 	return requestBlocks{first: encode(encoder, false), next: encode(encoder, false), plain: encode(hpack.NewEncoder(&block), true)}
+}
+
+// requestFields are those of a call's header.
+func requestFields(scheme, address, procedure, namespace string) [][2]string {
+	return [][2]string{
+		{":method", "POST"},
+		{":scheme", scheme},
+		{":path", procedure},
+		{":authority", address},
+		{"content-type", "application/grpc"},
+		{"te", "trailers"},
+		{namespaceHeader, namespace},
+	}
 }
 
 func (c *grpcCaller) close() error { return c.socket.Close() }

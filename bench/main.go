@@ -47,6 +47,7 @@ func allCases() []benchCase {
 	cases = append(
 		cases,
 		benchCase{"pipeline", measurePipeline},
+		benchCase{namespacesCase, measureNamespaces},
 		benchCase{"paced", measurePaced},
 		benchCase{"neighbour", measureNeighbour},
 		benchCase{"flood", measureFlood},

@@ -27,37 +27,73 @@ func (verbatim) Unmarshal(data []byte, message any) error {
 	return nil
 }
 
-// prepare stores in a gateway what the exchanges need, and checks that the server answers each of them rightly.
-func (s *server) prepare(ctx context.Context, exchanges ...*exchange) error {
+// dialStock connects with grpc-go. A message of 1 MiB and its frame are within the largest that it takes by default, 4 MiB.
+func (s *server) dialStock(options ...grpc.CallOption) (*grpc.ClientConn, error) {
 	secure := insecure.NewCredentials()
 	if s.tls != nil {
 		secure = credentials.NewTLS(s.tls)
 	}
-	// A message of 1 MiB and its frame are within the largest that grpc-go takes by default, 4 MiB.
-	conn, err := grpc.NewClient(s.address, grpc.WithTransportCredentials(secure), grpc.WithDefaultCallOptions(grpc.ForceCodec(verbatim{})))
+	return grpc.NewClient(s.address, grpc.WithTransportCredentials(secure), grpc.WithDefaultCallOptions(options...))
+}
+
+// inNamespace makes the calls of a stock client address a namespace.
+func inNamespace(ctx context.Context, name string) context.Context {
+	return metadata.AppendToOutgoingContext(ctx, namespaceHeader, name)
+}
+
+// prepare stores in a gateway what the exchanges need, and checks that the server answers each of them rightly.
+func (s *server) prepare(ctx context.Context, exchanges ...*exchange) error {
+	if err := s.prepareIn(ctx, []string{namespace}, exchanges...); err != nil {
+		return err
+	}
+	for _, x := range exchanges {
+		if len(x.responses) == 1 && s.speaksConnect() {
+			if err := s.checkConnect(ctx, x); err != nil {
+				return fmt.Errorf("%s: %s: %w", s.name, x.procedure, err)
+			}
+		}
+	}
+	return nil
+}
+
+// prepareIn does so in some namespaces, with gRPC alone.
+func (s *server) prepareIn(ctx context.Context, namespaces []string, exchanges ...*exchange) error {
+	if s.isGateway() {
+		conn, err := s.dialStock(grpc.ForceCodec(verbatim{}))
+		if err != nil {
+			return err
+		}
+		defer func() { _ = conn.Close() }() // everything has been answered
+		for _, name := range namespaces {
+			for _, x := range exchanges {
+				for _, store := range x.stored {
+					var answer []byte
+					if err := conn.Invoke(inNamespace(ctx, name), store.procedure, &store.request, &answer); err != nil {
+						return fmt.Errorf("%s: %s in %s: %w", s.name, store.procedure, name, err)
+					}
+				}
+			}
+		}
+	}
+	return s.checkIn(ctx, namespaces, exchanges...)
+}
+
+// checkIn checks that the server answers the exchanges rightly in each of some namespaces.
+func (s *server) checkIn(ctx context.Context, namespaces []string, exchanges ...*exchange) error {
+	conn, err := s.dialStock(grpc.ForceCodec(verbatim{}))
 	if err != nil {
 		return err
 	}
 	defer func() { _ = conn.Close() }() // everything has been answered
-	ctx = metadata.AppendToOutgoingContext(ctx, namespaceHeader, namespace)
-	for _, x := range exchanges {
-		if s.isGateway() {
-			for _, store := range x.stored {
-				var answer []byte
-				if err := conn.Invoke(ctx, store.procedure, &store.request, &answer); err != nil {
-					return fmt.Errorf("%s: %s: %w", s.name, store.procedure, err)
-				}
+	for _, name := range namespaces {
+		for _, x := range exchanges {
+			got, err := callGRPC(inNamespace(ctx, name), conn, x)
+			if err == nil {
+				err = x.check(got)
 			}
-		}
-		got, err := callGRPC(ctx, conn, x)
-		if err == nil {
-			err = x.check(got)
-		}
-		if err == nil && len(x.responses) == 1 && s.speaksConnect() {
-			err = s.checkConnect(ctx, x)
-		}
-		if err != nil {
-			return fmt.Errorf("%s: %s: %w", s.name, x.procedure, err)
+			if err != nil {
+				return fmt.Errorf("%s: %s in %s: %w", s.name, x.procedure, name, err)
+			}
 		}
 	}
 	return nil

@@ -31,6 +31,7 @@ type callOptions struct {
 	tls       clientTLS
 	protocol  choice
 	timeout   time.Duration
+	first     uint
 	headers   []string
 }
 
@@ -39,8 +40,9 @@ func (c *cli) callCommand() *cobra.Command {
 	command := &cobra.Command{
 		Use:   "call INTERFACE.RPC --namespace NAME [--data JSON]",
 		Short: "Call an RPC of a namespace",
-		Long: `Call an RPC of a namespace. The RPC is named by its interface, as 'prism registry interfaces list' has it, or by its
-procedure: keyvalue_basic.Get, keyvalue_basic/Get, prism.keyvalue.v1.KeyValueBasicInterface/Get.
+		Long: `Call an RPC of a namespace. The RPC is named by its interface, as 'prism registry interfaces list' has it, by the
+pattern that offers it, or by its procedure: keyvalue_basic.Get, multicast-registry.Register,
+prism.keyvalue.v1.KeyValueBasicInterface/Get.
 
 Requests and responses are the JSON of protobuf: bytes are base64, 64-bit integers are strings, durations are "1.5s".
 The response is printed with all its fields; a stream prints one line per message as it arrives.`,
@@ -50,6 +52,9 @@ The response is printed with all its fields; a stream prints one line per messag
 
   # Stream all keys, one line each
   prism call keyvalue_scan.ScanKeys -n default
+
+  # Listen until two messages have come
+  prism call pubsub_basic.Subscribe -n default -d '{"topic": "news"}' --first 2 --timeout 0
 
   # Take the request from a file, or from standard input
   prism call keyvalue_basic.Set -n default --data @request.json
@@ -75,6 +80,7 @@ The response is printed with all its fields; a stream prints one line per messag
 	o.tls.add(command)
 	o.protocol.add(flags, "protocol", "", "what to speak")
 	flags.DurationVar(&o.timeout, "timeout", 10*time.Second, "how long the call may take; 0 is without limit")
+	flags.UintVar(&o.first, "first", 0, "end a stream after its first `N` messages; 0 takes all")
 	flags.StringArrayVarP(&o.headers, "header", "H", nil, "a request header as `NAME:VALUE`; repeatable")
 	o.protocol.completeFor(command, "protocol")
 	// It fails for a flag that does not exist or is completed already: a defect, which the tests of completion show.
@@ -125,7 +131,7 @@ func (c *cli) call(ctx context.Context, name string, o callOptions) error {
 		ctx, cancel = context.WithTimeout(ctx, o.timeout)
 		defer cancel()
 	}
-	err = c.exchange(ctx, gatewayClient.Conn(o.namespace), m, request)
+	err = c.exchange(ctx, gatewayClient.Conn(o.namespace), m, request, o.first)
 	var failure *fault.Error
 	if !errors.As(err, &failure) {
 		return err
@@ -137,10 +143,26 @@ func (c *cli) call(ctx context.Context, name string, o callOptions) error {
 	return answer
 }
 
-// exchange makes the call and prints what comes back.
-func (c *cli) exchange(ctx context.Context, conn rpc.Conn, m *rpc.Method, request proto.Message) error {
+// errEnough ends a stream of which enough has come.
+var errEnough = errors.New("enough")
+
+// exchange makes the call and prints what comes back, of a stream the first messages only when that is not 0.
+func (c *cli) exchange(ctx context.Context, conn rpc.Conn, m *rpc.Method, request proto.Message, first uint) error {
 	if m.Shape == rpc.ShapeServerStream {
-		return rpc.CallServerStream(ctx, conn, m, request, func(response proto.Message) error { return c.printMessage(response, "") })
+		var came uint
+		err := rpc.CallServerStream(ctx, conn, m, request, func(response proto.Message) error {
+			if err := c.printMessage(response, ""); err != nil {
+				return err
+			}
+			if came++; came == first {
+				return errEnough
+			}
+			return nil
+		})
+		if errors.Is(err, errEnough) {
+			return nil
+		}
+		return err
 	}
 	response, err := rpc.CallUnary[proto.Message](ctx, conn, m, request)
 	if err != nil {

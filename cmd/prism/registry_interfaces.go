@@ -89,12 +89,12 @@ func summarize(i catalog.Interface) interfaceSummary {
 		Core:     i.Kind == catalog.Core,
 		Service:  i.Service,
 		Requires: present(i.Requires),
-		RPCs:     rpcNames(i),
+		RPCs:     rpcNames(i.RPCs),
 	}
 }
 
-func rpcNames(i catalog.Interface) []string {
-	return namesOf(i.RPCs, func(r catalog.RPC) string { return r.Name })
+func rpcNames(rpcs []catalog.RPC) []string {
+	return namesOf(rpcs, func(r catalog.RPC) string { return r.Name })
 }
 
 func (c *cli) listInterfaces() error {
@@ -108,7 +108,7 @@ func (c *cli) listInterfaces() error {
 	}
 	rows := [][]string{}
 	for _, i := range all {
-		rows = append(rows, []string{i.Name, i.Model, string(i.Kind), strings.Join(rpcNames(i), ", ")})
+		rows = append(rows, []string{i.Name, i.Model, string(i.Kind), strings.Join(rpcNames(i.RPCs), ", ")})
 	}
 	if err := c.printTable([]string{"INTERFACE", "DATA MODEL", "KIND", "RPCS"}, rows...); err != nil {
 		return err

@@ -71,16 +71,16 @@ func (q *queueMailbox) take(ctx context.Context, box string, to *stream, ready f
 	} else {
 		defer tick(sendLease/2, func() { q.extend(ctx, box, to) }).stop()
 	}
+	lease := &queuev1.DequeueWithTimeoutRequest{Queue: box, VisibilityTimeout: durationpb.New(sendLease)}
+	if to.acknowledge {
+		lease.VisibilityTimeout = durationpb.New(to.timeout)
+	}
 	for {
 		if to.window.full() {
 			if err := to.wait(ctx, q.poll); err != nil {
 				return err
 			}
 			continue
-		}
-		lease := &queuev1.DequeueWithTimeoutRequest{Queue: box, VisibilityTimeout: durationpb.New(sendLease)}
-		if to.acknowledge {
-			lease.VisibilityTimeout = durationpb.New(to.timeout)
 		}
 		leased, err := q.slot.QueueVisibility.DequeueWithTimeout(ctx, lease)
 		switch {

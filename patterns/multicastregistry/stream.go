@@ -36,6 +36,8 @@ type stream struct {
 	sending atomic.Pointer[queuev1.DequeueWithTimeoutResponse]
 	// wake holds a token when there may be something to do.
 	wake chan struct{}
+	// timer is wait's.
+	timer *time.Timer
 	// sendErr is what send failed with.
 	sendErr error
 }
@@ -191,11 +193,15 @@ func (t *stream) wait(ctx context.Context, atMost time.Duration) error {
 	if back, ok := t.window.next(); ok {
 		atMost = min(atMost, max(0, time.Until(back)))
 	}
-	timer := time.NewTimer(atMost)
-	defer timer.Stop()
+	if t.timer == nil {
+		t.timer = time.NewTimer(atMost)
+	} else {
+		t.timer.Reset(atMost)
+	}
+	defer t.timer.Stop()
 	select {
 	case <-t.wake:
-	case <-timer.C:
+	case <-t.timer.C:
 	case <-ctx.Done():
 		return ctx.Err()
 	}
