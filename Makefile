@@ -38,7 +38,7 @@ generate: ## regenerate gen/ and the generated docs from schema/
 checkgenerate: ## fail when what is generated is not what schema/ says
 	rm -rf .build/checkgenerate
 	$(BUF) generate -o .build/checkgenerate
-	@diff -r gen .build/checkgenerate/gen && for page in interfaces backends configuration-fields patterns; do diff docs/$$page.md .build/checkgenerate/docs/$$page.md || exit 1; done \
+	@diff -r gen .build/checkgenerate/gen && (for page in interfaces backends configuration-fields patterns; do diff docs/$$page.md .build/checkgenerate/docs/$$page.md || exit 1; done) \
 		|| { echo 'generated files are stale: run `make generate` and commit what it changes'; exit 1; }
 
 .PHONY: lint

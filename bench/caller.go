@@ -23,6 +23,7 @@ type grpcCaller struct {
 	socket          io.ReadWriteCloser
 	scheme, address string
 	stream          uint32
+	exchange        *exchange
 	// request and answer are framed messages.
 	request, answer []byte
 	// header is the block of a request's header. It is the same in every call but the first, which fills the table that the others refer to.
@@ -61,9 +62,9 @@ func (s *server) dial(ctx context.Context, x *exchange) (*grpcCaller, error) {
 // newGRPCCaller begins to speak HTTP/2 on a connection, and makes the first call. It closes the connection when that fails.
 func newGRPCCaller(socket io.ReadWriteCloser, scheme, address string, x *exchange) (*grpcCaller, error) {
 	c := &grpcCaller{
-		socket: socket, scheme: scheme, address: address, request: framed(x.request), answer: framed(x.responses[0]),
-		frames: frameReader{from: socket},
+		socket: socket, scheme: scheme, address: address, frames: frameReader{from: socket},
 	}
+	c.expect(x)
 	c.decoder = hpack.NewDecoder(4096, func(f hpack.HeaderField) {
 		switch f.Name {
 		case ":status":
@@ -95,7 +96,15 @@ func openWindows(b []byte) []byte {
 // turnTo makes the next calls another exchange's.
 func (c *grpcCaller) turnTo(x *exchange) {
 	c.header = newRequestBlocks(c.scheme, c.address, x.procedure).plain
-	c.request, c.answer = framed(x.request), framed(x.responses[0])
+	c.expect(x)
+}
+
+// expect makes the next answers those of an exchange.
+func (c *grpcCaller) expect(x *exchange) {
+	c.exchange, c.request, c.answer = x, framed(x.request), nil
+	if x.accepts == nil {
+		c.answer = framed(x.responses[0])
+	}
 }
 
 // rest gives back what memory a caller needs only while it calls.
@@ -139,6 +148,26 @@ func requestFields(scheme, address, procedure, namespace string) [][2]string {
 func (c *grpcCaller) close() error { return c.socket.Close() }
 
 func (c *grpcCaller) call() error {
+	if err := c.ask(); err != nil {
+		return err
+	}
+	return c.check()
+}
+
+// check tells whether the answer is right.
+func (c *grpcCaller) check() error {
+	right := c.status == "200" && c.result == "0"
+	if c.exchange.accepts != nil && right && len(c.body) >= framePrefix {
+		return c.exchange.accepts(c.body[framePrefix:])
+	}
+	if !right || !bytes.Equal(c.body, c.answer) {
+		return fmt.Errorf("wrong answer: status %s, grpc-status %s, %.200q", c.status, c.result, c.body)
+	}
+	return nil
+}
+
+// ask makes the call, and reads the answer without a look at it.
+func (c *grpcCaller) ask() error {
 	c.stream += 2
 	if c.stream == 2 {
 		c.stream = 1
@@ -159,13 +188,9 @@ func (c *grpcCaller) call() error {
 		if err != nil {
 			return err
 		}
-		if !ended {
-			continue
+		if ended {
+			return nil
 		}
-		if c.status != "200" || c.result != "0" || !bytes.Equal(c.body, c.answer) {
-			return fmt.Errorf("wrong answer: status %s, grpc-status %s, %.200q", c.status, c.result, c.body)
-		}
-		return nil
 	}
 }
 

@@ -35,6 +35,8 @@ type exchange struct {
 	request   []byte
 	// responses are the messages of the answer: one, unless the server streams. Streamed ones have no order, but all the same length.
 	responses [][]byte
+	// accepts looks at an answer of one message in the place of responses, where those are not the same each time; nil when they are.
+	accepts func(message []byte) error
 	// stored are the calls that make a gateway hold what the answer is made of.
 	stored []storing
 	// arguments tell a bare server the same.
@@ -94,6 +96,9 @@ func marshal(message proto.Message) []byte {
 	}
 	return data
 }
+
+// framePrefix is how many bytes gRPC puts before a message.
+const framePrefix = 5
 
 // framed is a message as gRPC sends it: not compressed, its length, itself.
 func framed(message []byte) []byte {

@@ -48,8 +48,11 @@ func allCases() []benchCase {
 		cases,
 		benchCase{"pipeline", measurePipeline},
 		benchCase{namespacesCase, measureNamespaces},
+		benchCase{subscriptionsCase, measureSubscriptions},
+		benchCase{multicastCase, measureMulticast},
 		benchCase{"paced", measurePaced},
 		benchCase{"neighbour", measureNeighbour},
+		benchCase{namespaceNeighbourCase, measureNamespaceNeighbour},
 		benchCase{"flood", measureFlood},
 		benchCase{"fairness", measureFairness},
 	)

@@ -101,31 +101,38 @@ func lateness(runs []pacedRun) string {
 
 // run makes the calls on a thread of its own, pinned to a core.
 func (p pacer) run(ctx context.Context, core int, duration time.Duration) (pacedRun, error) {
-	type outcome struct {
-		run pacedRun
-		err error
+	var run pacedRun
+	err := steadily(core, func() (err error) {
+		run, err = p.calls(ctx, duration)
+		return err
+	})
+	if err != nil {
+		return run, fmt.Errorf("%s: %w\n%s", p.name, err, p.server.log.String())
 	}
-	done := make(chan outcome)
-	go func() {
-		runtime.LockOSThread() // and never unlocked: the thread ends with its affinity and its timer slack
-		run, err := p.thread(ctx, core, duration)
-		done <- outcome{run, err}
-	}()
-	o := <-done
-	if o.err != nil {
-		return o.run, fmt.Errorf("%s: %w\n%s", p.name, o.err, p.server.log.String())
-	}
-	return o.run, nil
+	return run, nil
 }
 
-func (p pacer) thread(ctx context.Context, core int, duration time.Duration) (pacedRun, error) {
-	if err := pin(core); err != nil {
-		return pacedRun{}, err
-	}
-	// The kernel may wake a thread 50 us late by default, to save power.
-	if err := unix.Prctl(unix.PR_SET_TIMERSLACK, 1, 0, 0, 0); err != nil {
-		return pacedRun{}, fmt.Errorf("cannot set the timer slack: %w", err)
-	}
+// steadily does something on a thread that measures time: pinned to a core, and woken up when it asked for that.
+func steadily(core int, do func() error) error {
+	done := make(chan error)
+	go func() {
+		runtime.LockOSThread() // and never unlocked: the thread ends with its affinity and its timer slack
+		err := pin(core)
+		// The kernel may wake a thread 50 us late by default, to save power.
+		if err == nil {
+			if err = unix.Prctl(unix.PR_SET_TIMERSLACK, 1, 0, 0, 0); err != nil {
+				err = fmt.Errorf("cannot set the timer slack: %w", err)
+			}
+		}
+		if err == nil {
+			err = do()
+		}
+		done <- err
+	}()
+	return <-done
+}
+
+func (p pacer) calls(ctx context.Context, duration time.Duration) (pacedRun, error) {
 	c, err := p.dial(p.server.address, p.exchange)
 	if err != nil {
 		return pacedRun{}, err

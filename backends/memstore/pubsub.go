@@ -167,6 +167,9 @@ func (p *pubSub) end(id uint64, err error) bool {
 	p.mu.Lock()
 	s, open := p.streams[id]
 	delete(p.streams, id)
+	if len(p.streams) == 0 {
+		p.streams = nil // maps never shrink
+	}
 	p.mu.Unlock()
 	if open {
 		s.leave()

@@ -238,6 +238,31 @@ func TestScheduledMessageIsVisibleAtItsTimeAndNotBefore(t *testing.T) {
 	})
 }
 
+// TestMoreThanOneBiteIsDue stops a queue's timer, so that the next call finds more that is due than it looks after.
+func TestMoreThanOneBiteIsDue(t *testing.T) {
+	inQueueBubble(t, nil, func(t *testing.T, q queueTester) {
+		const messages = 3 * advanceBite
+		overdue := func(name string) (last string) {
+			for i := range messages {
+				q.put(name, strconv.Itoa(i))
+				last = q.lease(name, time.Minute)
+			}
+			q.line(name).timer.Stop()
+			pass(time.Minute)
+			return last
+		}
+		last := overdue("stale")
+		require.Equal(t, fault.FailedPrecondition, fault.CodeOf(q.tryAcknowledge("stale", last)), "its lease is over, and the message is not back yet")
+
+		overdue("configured")
+		q.configure("configured", "dead", 1)
+		require.Equal(t, "none", q.get("dead"), "leases that ended before the configuration came are not its")
+		for i := range messages {
+			require.Equal(t, strconv.Itoa(i), q.get("configured"))
+		}
+	})
+}
+
 func TestTimesAreToldByTheWallClock(t *testing.T) {
 	inQueueBubble(t, nil, func(t *testing.T, q queueTester) {
 		time.Sleep(1234567 * time.Nanosecond)
@@ -285,6 +310,18 @@ func TestIdempotencyKeyCountsAtLeast5MinutesAndIsFreed(t *testing.T) {
 		pass(keyLife + idleTime)
 		require.Zero(t, q.held(), "nothing is kept of a key that does not count any more")
 		require.False(t, q.putKey("queue", "key").GetDuplicate())
+	})
+}
+
+func TestKeyIsFreedThoughAnOlderOneIsUsedAgain(t *testing.T) {
+	inQueueBubble(t, nil, func(t *testing.T, q queueTester) {
+		q.putKey("queue", "older")
+		q.putKey("queue", "key")
+		pass(keyLife - time.Second)
+		require.True(t, q.putKey("queue", "older").GetDuplicate())
+		pass(time.Second)
+		require.Equal(t, 1, q.line("queue").keys.byName.size())
+		require.True(t, q.putKey("queue", "older").GetDuplicate())
 	})
 }
 
@@ -362,8 +399,10 @@ func TestCallThatEndsAsItIsWokenLeavesTheMessageToAnother(t *testing.T) {
 		l.arrive(&item{index: outside, payload: []byte("payload")}) // wakes the first
 		cancel()
 		l.unlock()
+		begin := time.Now()
 		require.Equal(t, "CANCELED", <-ends)
 		require.Equal(t, "payload", <-stays)
+		require.Zero(t, time.Since(begin), "it is woken at once")
 	})
 }
 

@@ -32,11 +32,7 @@ func (c *cli) callables() []callable {
 	}
 	for _, p := range c.catalog.Patterns() {
 		for _, s := range p.Services {
-			name := p.Name
-			if len(p.Services) > 1 {
-				name = s.Name
-			}
-			all = append(all, callable{name, s.Name, s.Doc, s.RPCs})
+			all = append(all, callable{serviceOwner(p, s.Name), s.Name, s.Doc, s.RPCs})
 		}
 	}
 	return all

@@ -127,22 +127,7 @@ func (c *cli) describeInterface(name string) error {
 		Alternatives:     i.Alternatives,
 		ImplementedBy:    c.implementing(name),
 		Doc:              i.Doc,
-		RPCs:             []rpcDetail{},
-	}
-	for _, r := range i.RPCs {
-		detail.RPCs = append(detail.RPCs, rpcDetail{
-			Name:            r.Name,
-			Procedure:       r.Method.Procedure,
-			Doc:             r.Doc,
-			Shape:           r.Method.Shape.String(),
-			Idempotency:     r.Method.Idempotency.String(),
-			Blocking:        r.Method.Blocking,
-			Destructive:     r.Method.Destructive,
-			Args:            present(r.Args),
-			MaxMessageBytes: r.Method.MessageLimit(),
-			Request:         detailOf(r.Method.NewRequest()),
-			Response:        detailOf(r.Method.NewResponse()),
-		})
+		RPCs:             rpcDetails(i.RPCs),
 	}
 	if c.asJSON() {
 		return c.printJSON(detail)
@@ -162,14 +147,40 @@ func (c *cli) describeInterface(name string) error {
 	if i.Alternatives {
 		c.printDoc("The RPCs are alternatives: an implementation offers at least one of them.", "")
 	}
-	for _, r := range detail.RPCs {
-		fmt.Fprintf(c.stdout, "\n%s.%s\n", i.Name, r.Name)
+	c.printRPCs(i.Name, detail.RPCs)
+	return nil
+}
+
+// rpcDetails are RPCs in JSON with their contracts.
+func rpcDetails(rpcs []catalog.RPC) []rpcDetail {
+	details := []rpcDetail{}
+	for _, r := range rpcs {
+		details = append(details, rpcDetail{
+			Name:            r.Name,
+			Procedure:       r.Method.Procedure,
+			Doc:             r.Doc,
+			Shape:           r.Method.Shape.String(),
+			Idempotency:     r.Method.Idempotency.String(),
+			Blocking:        r.Method.Blocking,
+			Destructive:     r.Method.Destructive,
+			Args:            present(r.Args),
+			MaxMessageBytes: r.Method.MessageLimit(),
+			Request:         detailOf(r.Method.NewRequest()),
+			Response:        detailOf(r.Method.NewResponse()),
+		})
+	}
+	return details
+}
+
+// printRPCs prints RPCs with their contracts.
+func (c *cli) printRPCs(owner string, rpcs []rpcDetail) {
+	for _, r := range rpcs {
+		fmt.Fprintf(c.stdout, "\n%s.%s\n", owner, r.Name)
 		fmt.Fprintf(c.stdout, "    %s\n", r.traits())
 		fmt.Fprintf(c.stdout, "    request:  %s\n", r.Request.fieldList())
 		fmt.Fprintf(c.stdout, "    response: %s\n", r.Response.fieldList())
 		c.printDoc(r.Doc, "    ")
 	}
-	return nil
 }
 
 // traits is what the schema says of an RPC, in one line.

@@ -49,6 +49,7 @@ type patternSummary struct {
 	Slots      []slotSummary `json:"slots"`
 	Offers     []string      `json:"offers"`
 	OffersSlot string        `json:"offers_slot"`
+	Services   []string      `json:"services"`
 }
 
 type slotSummary struct {
@@ -60,12 +61,20 @@ type slotSummary struct {
 	MayBeEmpty         bool     `json:"may_be_empty"`
 }
 
-// patternDetail is a pattern in JSON with its description; its slots stand in for those of the summary.
+// patternDetail is a pattern in JSON with its description; its slots and services stand in for those of the summary.
 type patternDetail struct {
 	patternSummary
-	Doc    string        `json:"doc"`
-	Slots  []slotDetail  `json:"slots"`
-	Config messageDetail `json:"config"`
+	Doc      string          `json:"doc"`
+	Slots    []slotDetail    `json:"slots"`
+	Services []serviceDetail `json:"services"`
+	Config   messageDetail   `json:"config"`
+}
+
+// serviceDetail is a service of a pattern with its contract.
+type serviceDetail struct {
+	Name string      `json:"name"`
+	Doc  string      `json:"doc"`
+	RPCs []rpcDetail `json:"rpcs"`
 }
 
 type slotDetail struct {
@@ -76,7 +85,7 @@ type slotDetail struct {
 }
 
 func summarizePattern(p catalog.Pattern) patternSummary {
-	summary := patternSummary{Name: p.Name, Version: p.Version, Slots: []slotSummary{}, Offers: present(p.Offers), OffersSlot: p.OffersSlot}
+	summary := patternSummary{Name: p.Name, Version: p.Version, Slots: []slotSummary{}, Offers: present(p.Offers), OffersSlot: p.OffersSlot, Services: serviceNames(p)}
 	for _, slot := range p.Slots {
 		summary.Slots = append(summary.Slots, summarizeSlot(slot))
 	}
@@ -118,12 +127,28 @@ func slotTitle(s catalog.Slot) string {
 	return s.Name
 }
 
-// offers says what clients can call.
+// offers says what clients can call: interfaces, and services by their short names.
 func offers(p catalog.Pattern) string {
+	offered := present(p.Offers)
 	if len(p.Offers) == 0 && p.OffersSlot != "" {
-		return "what " + p.OffersSlot + " offers"
+		offered = append(offered, "what "+p.OffersSlot+" offers")
 	}
-	return orNone(p.Offers)
+	for _, name := range serviceNames(p) {
+		offered = append(offered, name[strings.LastIndexByte(name, '.')+1:])
+	}
+	return orNone(offered)
+}
+
+func serviceNames(p catalog.Pattern) []string {
+	return namesOf(p.Services, func(s catalog.Service) string { return s.Name })
+}
+
+// serviceOwner is what people call a service of a pattern: by the pattern's name when it has no other.
+func serviceOwner(p catalog.Pattern, service string) string {
+	if len(p.Services) == 1 {
+		return p.Name
+	}
+	return service
 }
 
 func (c *cli) describePattern(name string) error {
@@ -131,9 +156,12 @@ func (c *cli) describePattern(name string) error {
 	if !ok {
 		return unknownName("pattern", name, namesOf(c.catalog.Patterns(), func(p catalog.Pattern) string { return p.Name }))
 	}
-	detail := patternDetail{patternSummary: summarizePattern(p), Doc: p.Doc, Slots: []slotDetail{}, Config: detailOf(p.NewConfig())}
+	detail := patternDetail{patternSummary: summarizePattern(p), Doc: p.Doc, Slots: []slotDetail{}, Services: []serviceDetail{}, Config: detailOf(p.NewConfig())}
 	for _, slot := range p.Slots {
 		detail.Slots = append(detail.Slots, slotDetail{summarizeSlot(slot), slot.Doc, c.filling(slot)})
+	}
+	for _, service := range p.Services {
+		detail.Services = append(detail.Services, serviceDetail{service.Name, service.Doc, rpcDetails(service.RPCs)})
 	}
 	if c.asJSON() {
 		return c.printJSON(detail)
@@ -149,6 +177,11 @@ func (c *cli) describePattern(name string) error {
 		if err := c.printSlot(slot, detail.Slots[i].FilledBy); err != nil {
 			return err
 		}
+	}
+	for _, service := range detail.Services {
+		fmt.Fprintf(c.stdout, "\nService: %s\n", service.Name)
+		c.printProse(service.Doc, "  ")
+		c.printRPCs(serviceOwner(p, service.Name), service.RPCs)
 	}
 	return nil
 }

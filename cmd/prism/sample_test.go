@@ -86,6 +86,7 @@ func sampleCatalog(t *testing.T) (known *catalog.Catalog, get, keys *rpc.Method)
 	swap.Destructive = true
 	watch := method("keyvalue_basic", "prism.keyvalue.v1.KeyValueBasicInterface", "Watch", new(keyvaluev1.GetRequest), new(keyvaluev1.GetResponse))
 	watch.Shape = rpc.ShapeBidi
+	register := method("", "prism.patterns.v1.MulticastRegistryService", "Register", new(keyvaluev1.GetRequest), new(keyvaluev1.GetResponse))
 	memstoreConfig := func() proto.Message { return new(backendsv1.MemStore) }
 	known, err := catalog.New([]catalog.Interface{
 		{
@@ -122,6 +123,10 @@ func sampleCatalog(t *testing.T) (known *catalog.Catalog, get, keys *rpc.Method)
 				{Name: "durability", AnyOf: []string{"change_feed", "queue_basic"}, MayBeEmpty: true},
 			},
 			Offers: []string{"keyvalue_basic"}, NewConfig: memstoreConfig,
+			Services: []catalog.Service{{
+				Name: "prism.patterns.v1.MulticastRegistryService", Doc: "MulticastRegistryService is made up.",
+				RPCs: []catalog.RPC{{Name: "Register", Doc: "Register registers an identity.", Args: []string{"identity"}, Method: register}},
+			}},
 		},
 		{
 			Name: "compress", Version: "v2", Slots: []catalog.Slot{{Name: "target"}}, OffersSlot: "target", NewConfig: memstoreConfig,

@@ -212,17 +212,18 @@ func live(t *testing.T, open Open, to toTopic) {
 			want = append(want, numbers(fmt.Sprint(p, "-"), each)...)
 		}
 		const visitors, visits = 2, 10
+		ctx := patiently(t)
 		concurrently(t, publishers+visitors, func(n int) error {
 			if n < publishers {
 				for _, p := range numbers(fmt.Sprint(n, "-"), each) {
-					if _, err := i.PubSubBasic.Publish(t.Context(), &pubsubv1.PublishRequest{Topic: "topic", Payload: []byte(p)}); err != nil {
+					if _, err := i.PubSubBasic.Publish(ctx, &pubsubv1.PublishRequest{Topic: "topic", Payload: []byte(p)}); err != nil {
 						return err
 					}
 				}
 				return nil
 			}
 			for range visits {
-				if err := visit(patiently(t), i, all(i), n%2 == 0); err != nil {
+				if err := visit(ctx, i, all(i), n%2 == 0); err != nil {
 					return err
 				}
 			}
@@ -284,6 +285,8 @@ func publishers(i *prism.Interfaces) map[string]func(t *testing.T, topic, payloa
 
 // publishPayload publishes a message that carries its number, as every payload has many bytes.
 func publishPayload(ctx context.Context, i *prism.Interfaces, n int, payload []byte) error {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
 	_, err := i.PubSubBasic.Publish(ctx, &pubsubv1.PublishRequest{Topic: "topic", Payload: payload, Metadata: map[string]string{"n": strconv.Itoa(n)}})
 	return err
 }
@@ -328,9 +331,10 @@ func overflow(t *testing.T, l *listener, first int, publish func(n int) error) i
 // requireRoom fails unless a subscriber that does not read is sent n messages all the same.
 func requireRoom(t *testing.T, i *prism.Interfaces, l *listener, n int) {
 	t.Helper()
+	ctx := patiently(t)
 	concurrently(t, 4, func(part int) error {
 		for m := part; m < n; m += 4 {
-			if _, err := i.PubSubBasic.Publish(t.Context(), &pubsubv1.PublishRequest{Topic: "topic", Payload: []byte(strconv.Itoa(m))}); err != nil {
+			if _, err := i.PubSubBasic.Publish(ctx, &pubsubv1.PublishRequest{Topic: "topic", Payload: []byte(strconv.Itoa(m))}); err != nil {
 				return err
 			}
 		}

@@ -59,29 +59,35 @@ func TestSuitesRejectMutants(t *testing.T) {
 	if testing.Short() {
 		t.Skip("runs every suite once per mutant, which takes a minute")
 	}
-	type result struct{ suite, mutant, killers string }
-	var results []result
-	turns := make(chan struct{}, 4) // children at a time; most of their time they wait
-	t.Run("Each", func(t *testing.T) {
-		for _, suite := range suites() {
-			require.GreaterOrEqual(t, len(suite.mutants), 3, "mutants of %s", suite.name)
-			for _, mutant := range suite.mutants {
-				results = append(results, result{suite: suite.name, mutant: mutant.name})
-				at := len(results) - 1
-				t.Run(suite.name+"/"+mutant.name, func(t *testing.T) {
-					t.Parallel()
-					turns <- struct{}{}
-					defer func() { <-turns }()
-					output, err := runChild(t, suite.name+"/"+mutant.name)
-					var exit *exec.ExitError
-					require.ErrorAs(t, err, &exit, "the mutant survives")
-					killers := killersIn(output)
-					require.NotEmpty(t, killers, "the child failed without naming a case:\n%s", output)
-					results[at].killers = describe(killers)
-				})
-			}
+	type result struct {
+		suite, mutant string
+		killers       string
+		child         chan child
+	}
+	var results []*result
+	turns := make(chan struct{}, 8) // children at a time: most of the time they wait for what does not come
+	for _, suite := range suites() {
+		require.GreaterOrEqual(t, len(suite.mutants), 5, "mutants of %s", suite.name)
+		for _, mutant := range suite.mutants {
+			run := &result{suite: suite.name, mutant: mutant.name, child: make(chan child, 1)}
+			results = append(results, run)
+			go func() {
+				turns <- struct{}{}
+				defer func() { <-turns }()
+				run.child <- runChild(t.Context(), run.suite+"/"+run.mutant)
+			}()
 		}
-	})
+	}
+	for _, result := range results {
+		t.Run(result.suite+"/"+result.mutant, func(t *testing.T) {
+			child := <-result.child
+			var exit *exec.ExitError
+			require.ErrorAs(t, child.err, &exit, "the mutant survives")
+			killers := killersIn(child.output)
+			require.NotEmpty(t, killers, "the child failed without naming a case:\n%s", child.output)
+			result.killers = describe(killers)
+		})
+	}
 	var table strings.Builder
 	writer := tabwriter.NewWriter(&table, 0, 0, 2, ' ', 0)
 	for _, result := range results {
@@ -131,18 +137,27 @@ func opener(t *testing.T, mutate func(*prism.Interfaces)) pubsubtest.Open {
 	}
 }
 
-// runChild runs TestMutantChild in a process of its own and returns what it printed.
-func runChild(t *testing.T, name string) (string, error) {
-	t.Helper()
+// child is what a child process printed, and how it ended.
+type child struct {
+	output string
+	err    error
+}
+
+// runChild runs TestMutantChild in a process of its own.
+func runChild(ctx context.Context, name string) child {
 	executable, err := os.Executable()
-	require.NoError(t, err)
-	ctx, cancel := context.WithTimeout(t.Context(), childTimeout)
+	if err != nil {
+		return child{err: err}
+	}
+	ctx, cancel := context.WithTimeout(ctx, childTimeout)
 	defer cancel()
 	command := exec.CommandContext(ctx, executable, "-test.run=^TestMutantChild$", "-test.parallel=64") // cases that wait in vain wait together
 	command.Env = append(os.Environ(), mutantVariable+"="+name)
 	output, err := command.CombinedOutput()
-	require.NoError(t, ctx.Err(), "the child does not end")
-	return string(output), err
+	if ctx.Err() != nil {
+		err = fmt.Errorf("the child does not end: %w", ctx.Err())
+	}
+	return child{string(output), err}
 }
 
 // killersIn returns the innermost cases that failed.

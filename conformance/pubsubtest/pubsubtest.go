@@ -295,7 +295,9 @@ func (l *listener) stop() {
 // publish and the like are for cases about something else: they fail the test when the call fails.
 func publish(t *testing.T, basic pubsubv1.Basic, topic, payload string) {
 	t.Helper()
-	_, err := basic.Publish(patiently(t), &pubsubv1.PublishRequest{Topic: topic, Payload: []byte(payload)})
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	_, err := basic.Publish(ctx, &pubsubv1.PublishRequest{Topic: topic, Payload: []byte(payload)})
 	require.NoError(t, err, "Publish to %s", topic)
 }
 

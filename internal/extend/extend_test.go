@@ -68,6 +68,15 @@ func TestABackendIsOneSchemaFileAndOneFolder(t *testing.T) {
 	require.Contains(t, read(t, filepath.Join(scratch, "docs/backends.md")), "scratch")
 }
 
+func TestAPatternIsOneSchemaFileAndOneFolder(t *testing.T) {
+	scratch := copyRepository(t)
+	overlay(t, scratch, "testdata/pattern")
+	run(t, scratch, "make", "generate")
+	run(t, scratch, "go", "test", "./patterns/tally")
+	require.Contains(t, run(t, scratch, "go", "run", "./cmd/prism", "registry", "patterns", "list"), "tally")
+	require.Contains(t, read(t, filepath.Join(scratch, "docs/patterns.md")), "TallyService.Tell")
+}
+
 func TestAnotherModuleBringsItsOwnInterfaceAndBackend(t *testing.T) {
 	if testing.Short() {
 		t.Skip("runs the generator in a scratch module; `make test` does it")
@@ -151,11 +160,18 @@ func copyFiles(t *testing.T, from, to string, each func(path string)) {
 
 func copyFile(t *testing.T, from, to string) {
 	t.Helper()
-	info, err := os.Stat(from)
+	info, err := os.Lstat(from)
 	if os.IsNotExist(err) {
 		return // deleted and not yet committed
 	}
 	require.NoError(t, err)
+	if info.Mode()&os.ModeSymlink != 0 {
+		target, err := os.Readlink(from)
+		require.NoError(t, err)
+		require.NoError(t, os.MkdirAll(filepath.Dir(to), 0o755))
+		require.NoError(t, os.Symlink(target, to))
+		return
+	}
 	content, err := os.ReadFile(from)
 	require.NoError(t, err)
 	require.NoError(t, os.MkdirAll(filepath.Dir(to), 0o755))

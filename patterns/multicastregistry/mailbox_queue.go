@@ -199,7 +199,7 @@ func (q *queueMailbox) redrive(ctx context.Context, box string) (uint32, error) 
 	return answer.GetMoved(), nil
 }
 
-// drop takes all messages out of both queues. What is leased at the moment is dropped by the stream that has it.
+// drop takes all messages out of both queues, and the configuration away. What is leased at the moment is dropped by the stream that has it.
 func (q *queueMailbox) drop(ctx context.Context, box string) error {
 	for _, queue := range []string{box, deadLetters(box)} {
 		for {
@@ -212,5 +212,6 @@ func (q *queueMailbox) drop(ctx context.Context, box string) error {
 			}
 		}
 	}
-	return nil
+	_, err := q.slot.QueueDeadLetter.ConfigureDeadLetter(ctx, &queuev1.ConfigureDeadLetterRequest{Queue: box})
+	return err
 }

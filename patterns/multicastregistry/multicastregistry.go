@@ -29,10 +29,11 @@
 //
 // # Limits
 //
-// Enumerate and Multicast without a list read every registration. An identity that is registered for the first time by two gateways at the same moment may lose a
-// message that is sent to it in that moment. What was kept for a registration that has expired is dropped by the first Enumerate or Multicast that comes across it
-// within a day, and else stays in its slot; so does what cannot be dropped because the slot fails. A message that a killed gateway had leased comes again when the
-// lease ends, 30 s later. Reading a large slot costs a Multicast time in proportion; the registry slot is no index.
+// Enumerate and Multicast without a list read every registration: the registry slot is no index. An identity that is registered for the first time by two calls at
+// the same moment may lose a message that is sent to it in that moment. What was kept for a registration that has expired is dropped by the first Enumerate or
+// Multicast that comes across it within a day, and else stays in its slot; so does what cannot be dropped because the slot fails, and a message that is sent at the
+// moment in which its registration ends. A message that a killed gateway had leased comes again when the lease ends: 30 s later, or after the client's
+// acknowledgement timeout, and behind what was delivered meanwhile.
 package multicastregistry
 
 import (

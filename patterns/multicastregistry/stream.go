@@ -158,7 +158,11 @@ func (t *stream) checkClaim(ctx context.Context, r *registration) error {
 	if r.stream.GetStream() == t.id || !r.online(t.service.now()) {
 		return nil
 	}
-	return fault.New(fault.Aborted, "another stream of identity %q has taken over; do not subscribe again where this one was", r.identity).WithReason(replaced)
+	return errReplaced(r.identity)
+}
+
+func errReplaced(identity string) error {
+	return fault.New(fault.Aborted, "another stream of identity %q has taken over; do not subscribe again where this one was", identity).WithReason(replaced)
 }
 
 // hear acts on a signal of another gateway, or of this one.
@@ -174,8 +178,9 @@ func (t *stream) hear(ctx context.Context, signal *patternsv1.MulticastRegistryS
 		if what.TakenOver == t.id {
 			return
 		}
-		if err := t.checkClaim(ctx, &registration{identity: t.registration.identity, record: t.registration.record}); fault.ReasonOf(err) == replaced {
-			t.cancel(err)
+		r := &registration{identity: t.registration.identity}
+		if err := t.service.lookForStream(ctx, r); err == nil && r.stream.GetStream() != t.id {
+			t.cancel(errReplaced(r.identity))
 		}
 	}
 }

@@ -17,6 +17,7 @@ import (
 
 	patternsv1 "github.com/prismgate/prism/gen/go/prism/patterns/v1"
 	pubsubv1 "github.com/prismgate/prism/gen/go/prism/pubsub/v1"
+	queuev1 "github.com/prismgate/prism/gen/go/prism/queue/v1"
 )
 
 func TestOnlyARegisteredIdentityMaySubscribe(t *testing.T) {
@@ -187,6 +188,9 @@ func TestDeregisterEndsTheStreamWithOK(t *testing.T) {
 			require.NoError(t, s.ends(t))
 			require.Empty(t, keys(t, w))
 			require.Empty(t, inQueue(t, w, record.GetMailbox()), "what was leased is dropped too")
+			left, err := w.slots.QueueDeadLetter.GetDeadLetterQueue(t.Context(), &queuev1.GetDeadLetterQueueRequest{Queue: record.GetMailbox()})
+			require.NoError(t, err)
+			require.False(t, left.GetFound(), "nothing of the mailbox is left")
 		}
 	})
 }
@@ -269,7 +273,7 @@ func TestAKilledGatewayLosesNothing(t *testing.T) {
 			require.NoError(t, err)
 			seen[string(m.GetPayload())] = true
 			g.wire.kill()
-			s.ends(t)
+			require.Error(t, s.ends(t))
 		}
 		send()
 		g := w.gateway(t, nil)

@@ -46,10 +46,11 @@ func (n *namespace) limitConcurrency() rpc.Middleware {
 	var calls atomic.Int64
 	return func(next rpc.ServeFunc) rpc.ServeFunc {
 		return func(ctx context.Context, call *rpc.Call, stream rpc.Stream) error {
-			defer calls.Add(-1)
 			if calls.Add(1) > most {
+				calls.Add(-1) // at once: it must not stand in the way of others while it is told so
 				return n.refuse("CONCURRENCY_LIMIT_EXCEEDED", "%d calls are under way at once; wait for some to end, or raise %s", most, "limits.max_concurrent_calls")
 			}
+			defer calls.Add(-1)
 			return next(ctx, call, stream)
 		}
 	}

@@ -17,7 +17,6 @@ import (
 	configv1 "github.com/prismgate/prism/gen/go/prism/config/v1"
 	keyvaluev1 "github.com/prismgate/prism/gen/go/prism/keyvalue/v1"
 	"github.com/prismgate/prism/gen/go/prism/keyvalue/v1/keyvaluerpc"
-	pubsubv1 "github.com/prismgate/prism/gen/go/prism/pubsub/v1"
 	queuev1 "github.com/prismgate/prism/gen/go/prism/queue/v1"
 	"github.com/prismgate/prism/gen/go/prism/queue/v1/queuerpc"
 	"github.com/prismgate/prism/gen/go/registry"
@@ -119,84 +118,6 @@ func TestUnaryCallsFinishOnWhatTheyBeganOn(t *testing.T) {
 		require.NoError(t, <-answered)
 		synctest.Wait()
 		require.EqualValues(t, 1, closed.Load())
-	})
-}
-
-func TestStreamsEndAfterTheGrace(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		g := newGateway(t)
-		apply(t, g, onMemStore("m", nil), 0)
-		c := &conn{gateway: g, namespace: "n"}
-		begin := time.Now()
-		ended := make(chan error, 1)
-		go func() {
-			ended <- c.serve(t.Context(), method(t, "pubsub_basic", "Subscribe"), &pubsubv1.SubscribeRequest{Topic: "t"}, discard)
-		}()
-		synctest.Wait()
-		apply(t, g, onMemStore("m", &configv1.NamespaceLimits{CallsPerSecond: 1000}), 30*time.Second)
-		err := <-ended
-		require.Equal(t, fault.Unavailable, fault.CodeOf(err))
-		require.Equal(t, "CONFIGURATION_CHANGED", fault.ReasonOf(err))
-		require.Equal(t, 30*time.Second, time.Since(begin))
-	})
-}
-
-func TestStreamsOfWhatDidNotChangeGoOn(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		g := newGateway(t)
-		apply(t, g, onMemStore("m", nil), 0)
-		c := &conn{gateway: g, namespace: "n"}
-		ctx, cancel := context.WithCancel(t.Context())
-		ended := make(chan error, 1)
-		go func() {
-			ended <- c.serve(ctx, method(t, "pubsub_basic", "Subscribe"), &pubsubv1.SubscribeRequest{Topic: "t"}, discard)
-		}()
-		synctest.Wait()
-		config := onMemStore("m", nil)
-		config.Namespaces = append(config.Namespaces, &configv1.Namespace{Name: "another", Backend: "m"})
-		apply(t, g, config, time.Second)
-		time.Sleep(time.Hour)
-		require.Empty(t, ended)
-		cancel()
-		require.ErrorIs(t, <-ended, context.Canceled)
-	})
-}
-
-func TestTransactionsGoOnForTheGrace(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		g := newGateway(t)
-		apply(t, g, onMemStore("m", nil), 0)
-		kv := keyvaluerpc.NewTransactionalClient(&conn{gateway: g, namespace: "n"})
-		begin := func() string {
-			answer, err := kv.BeginTransaction(t.Context(), &keyvaluev1.BeginTransactionRequest{Timeout: durationpb.New(5 * time.Minute)})
-			require.NoError(t, err)
-			return answer.GetTransaction()
-		}
-		write := func(transaction string) error {
-			_, err := kv.SetInTransaction(t.Context(), &keyvaluev1.SetInTransactionRequest{Transaction: transaction, Key: "a", Value: []byte("v")})
-			return err
-		}
-		commit := func(transaction string) error {
-			_, err := kv.Commit(t.Context(), &keyvaluev1.CommitRequest{Transaction: transaction})
-			return err
-		}
-		first, second := begin(), begin()
-		apply(t, g, onMemStore("other", nil), 30*time.Second)
-		time.Sleep(20 * time.Second)
-		require.NoError(t, write(first))
-		require.NoError(t, commit(first), "it was begun before the change and ends within the grace")
-		require.Equal(t, fault.FailedPrecondition, fault.CodeOf(commit(first)), "it has ended")
-		fresh := begin()
-		require.NoError(t, write(fresh))
-		require.NoError(t, commit(fresh))
-
-		time.Sleep(11 * time.Second)
-		require.Equal(t, "CONFIGURATION_CHANGED", fault.ReasonOf(write(second)))
-		require.Equal(t, "CONFIGURATION_CHANGED", fault.ReasonOf(commit(second)))
-		_, err := kv.Rollback(t.Context(), &keyvaluev1.RollbackRequest{Transaction: second})
-		require.NoError(t, err, "Rollback is no error wherever the transaction is")
-		time.Sleep(6 * time.Minute)
-		require.Equal(t, fault.FailedPrecondition, fault.CodeOf(commit(second)), "no transaction lives that long")
 	})
 }
 

@@ -79,12 +79,28 @@ func (g *Gateway) newNamespace(ctx context.Context, planned *plan.Namespace, ins
 		return nil, errors.Join(err, n.close(ctx))
 	}
 	n.handlers = top.Handlers()
-	if before != nil && !before.on(instances) {
+	n.inherit(before, instances)
+	n.addRoutes()
+	n.serve = g.observed(n.pipeline())
+	return n, nil
+}
+
+// inherit takes over the transactions of the namespace that this one takes the place of; nil is none.
+func (n *namespace) inherit(before *namespace, instances map[string]*instance) {
+	if before == nil {
+		return
+	}
+	if !before.on(instances) {
 		n.former = newFormer(before)
 	}
-	n.addRoutes()
-	n.serve = n.pipeline()
-	return n, nil
+	if n.former != nil {
+		n.formers = formers{n.former}
+	}
+	for _, f := range before.formers {
+		if !f.gone() {
+			n.formers = append(n.formers, f)
+		}
+	}
 }
 
 // open opens the patterns, the innermost first, and returns what clients see.

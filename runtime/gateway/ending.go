@@ -25,8 +25,8 @@ func (e *ending) during(serve rpc.ServeFunc) rpc.ServeFunc {
 		defer cancel()
 		defer context.AfterFunc(e.over, cancel)()
 		err := serve(limited, call, stream)
-		if limited.Err() != nil && ctx.Err() == nil {
-			// What the handler says of a context that ended is not what happened.
+		if err != nil && limited.Err() != nil && ctx.Err() == nil {
+			// What the handler says of a context that ended is not what happened. One that ended well all the same has.
 			return context.Cause(e.over)
 		}
 		return err

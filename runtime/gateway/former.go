@@ -2,7 +2,8 @@ package gateway
 
 import (
 	"context"
-	"sync"
+	"slices"
+	"sync/atomic"
 	"time"
 
 	"google.golang.org/protobuf/proto"
@@ -20,36 +21,71 @@ const (
 
 // former is a namespace that was replaced by one on another backend instance. Its transactions go on for the grace: whoever has begun one there finishes it there.
 type former struct {
-	name     string
+	name string
+	// handlers are nil once the last call has ended.
 	handlers map[*rpc.Method]rpc.Handler
-
-	mu sync.RWMutex
-	// until is when a handle of it cannot come any more; zero while the transactions go on.
-	until time.Time
+	// hold counts the calls under way; it is retired when the transactions end.
+	hold *hold
+	// until is when a handle of it cannot come any more; nil while the transactions go on.
+	until atomic.Pointer[time.Time]
 }
 
+// newFormer returns nil for a namespace that has no transactions.
 func newFormer(n *namespace) *former {
-	f := &former{name: n.name, handlers: make(map[*rpc.Method]rpc.Handler)}
+	f := &former{name: n.name, handlers: make(map[*rpc.Method]rpc.Handler), hold: newHold()}
 	for _, handler := range n.handlers {
-		if handler.Method.Interface == transactional {
+		if bound(handler.Method) {
 			f.handlers[handler.Method] = handler
 		}
+	}
+	if len(f.handlers) == 0 {
+		return nil
 	}
 	return f
 }
 
-// end waits for the calls under way and lets no more in.
+// bound tells whether a method's requests carry a handle that is bound to what issued it.
+func bound(m *rpc.Method) bool { return m.Interface == transactional && m.Name != "BeginTransaction" }
+
+// end lets no more calls in and waits for those under way.
 func (f *former) end() {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.until = time.Now().Add(longestTransaction)
-	f.handlers = nil
+	until := time.Now().Add(longestTransaction)
+	f.until.Store(&until)
+	f.hold.retire()
+	f.hold.wait(nil)
+	f.handlers = nil // what they are made of is closed now
 }
 
-// orHere serves a call where its transaction is: here, or in the former namespace. Which one it is says the one that does not know its handle.
-func (f *former) orHere(here rpc.Handler) rpc.ServeFunc {
+// ended tells that its transactions have ended.
+func (f *former) ended() bool { return f.until.Load() != nil }
+
+// gone tells that no handle of it can come any more.
+func (f *former) gone() bool {
+	until := f.until.Load()
+	return until != nil && time.Now().After(*until)
+}
+
+// call calls the former namespace. It returns false when that does not know the transaction either, or has ended.
+func (f *former) call(ctx context.Context, m *rpc.Method, request proto.Message) (there bool, response proto.Message, err error) {
+	if !f.hold.take() {
+		return false, nil, nil
+	}
+	defer f.hold.release()
+	handler, ok := f.handlers[m]
+	if !ok {
+		return false, nil, nil
+	}
+	response, err = handler.Call(ctx, proto.Clone(request)) // a handler may keep what it is given
+	return fault.CodeOf(err) != fault.FailedPrecondition, response, err
+}
+
+// formers are those that a namespace has replaced, the latest first.
+type formers []*former
+
+// orHere serves a call where its transaction is: here, or in a former namespace. Which one it is says each that does not know its handle.
+func (all formers) orHere(here rpc.Handler) rpc.ServeFunc {
 	return func(ctx context.Context, _ *rpc.Call, stream rpc.Stream) error {
-		if f.gone() {
+		if !slices.ContainsFunc(all, func(f *former) bool { return !f.gone() }) {
 			return here.Serve(ctx, stream)
 		}
 		request := here.Method.NewRequest()
@@ -57,13 +93,11 @@ func (f *former) orHere(here rpc.Handler) rpc.ServeFunc {
 			return err
 		}
 		response, err := here.Call(ctx, proto.Clone(request))
-		// Rollback is not an error wherever the transaction is.
-		if fault.CodeOf(err) == fault.FailedPrecondition || err == nil && here.Method.Name == "Rollback" {
-			if there, answer, failure := f.call(ctx, here.Method, request); there {
-				response, err = answer, failure
-			} else if err != nil && f.ended() {
-				err = replaced(f.name)
-			}
+		switch {
+		case fault.CodeOf(err) == fault.FailedPrecondition:
+			response, err = all.call(ctx, here.Method, request, err)
+		case err == nil && here.Method.Name == "Rollback":
+			all.rollback(ctx, here.Method, request)
 		}
 		if err != nil {
 			return err
@@ -72,28 +106,23 @@ func (f *former) orHere(here rpc.Handler) rpc.ServeFunc {
 	}
 }
 
-// call calls the former namespace. It returns false when that does not know the transaction either, or is closed.
-func (f *former) call(ctx context.Context, m *rpc.Method, request proto.Message) (there bool, response proto.Message, err error) {
-	f.mu.RLock()
-	defer f.mu.RUnlock()
-	handler, ok := f.handlers[m]
-	if !ok {
-		return false, nil, nil
+// call calls the one that knows the transaction. When none does, the error is the one from here, or that the transaction may have ended with a former.
+func (all formers) call(ctx context.Context, m *rpc.Method, request proto.Message, here error) (proto.Message, error) {
+	for _, f := range all {
+		if there, response, err := f.call(ctx, m, request); there {
+			return response, err
+		}
+		if f.ended() && !f.gone() {
+			here = replaced(f.name)
+		}
 	}
-	response, err = handler.Call(ctx, request)
-	return fault.CodeOf(err) != fault.FailedPrecondition, response, err
+	return nil, here
 }
 
-// ended tells that its transactions have ended.
-func (f *former) ended() bool {
-	f.mu.RLock()
-	defer f.mu.RUnlock()
-	return !f.until.IsZero()
-}
-
-// gone tells that no handle of it can come any more.
-func (f *former) gone() bool {
-	f.mu.RLock()
-	defer f.mu.RUnlock()
-	return !f.until.IsZero() && time.Now().After(f.until)
+// rollback rolls a transaction back wherever it is, since that is an error nowhere. What fails is no error either: the transaction may well have been here, and one
+// that is not rolled back ends by itself.
+func (all formers) rollback(ctx context.Context, m *rpc.Method, request proto.Message) {
+	for _, f := range all {
+		_, _, _ = f.call(ctx, m, request)
+	}
 }

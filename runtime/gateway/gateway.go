@@ -44,7 +44,8 @@ type Gateway struct {
 	steps    []rpc.Middleware
 	gone     func(namespace string)
 	log      *slog.Logger
-	serve    rpc.ServeFunc
+	// lost serves the calls that find no namespace.
+	lost rpc.ServeFunc
 
 	// namespaces is what a call looks at; current and all below is what changes it.
 	namespaces atomic.Pointer[map[string]*namespace]
@@ -82,13 +83,8 @@ func New(ctx context.Context, o Options) *Gateway {
 	}
 	g.closing, g.close = context.WithCancel(context.WithoutCancel(ctx))
 	g.namespaces.Store(&g.current.namespaces)
-	g.serve = g.pipeline()
+	g.lost = g.observed(notFound)
 	return g
-}
-
-// Serve serves one call.
-func (g *Gateway) Serve(ctx context.Context, call *rpc.Call, stream rpc.Stream) error {
-	return g.serve(ctx, call, stream)
 }
 
 // Namespaces returns the names of the namespaces that are served, sorted.

@@ -21,7 +21,7 @@ type namespace struct {
 	offers   []string
 	handlers []rpc.Handler
 	routes   map[*rpc.Method]rpc.ServeFunc
-	// serve is the part of the pipeline that is the namespace's own.
+	// serve is the whole pipeline.
 	serve rpc.ServeFunc
 	// explain says what serves the namespace, for callers who may ask.
 	explain string
@@ -34,8 +34,9 @@ type namespace struct {
 	hold *hold
 	// streams end when the namespace was replaced and the grace is over.
 	streams *ending
-	// former is the namespace that this one has replaced, as long as its transactions may go on.
-	former *former
+	// former is the namespace that this one has replaced, when its transactions go on for the grace; formers are all whose transactions may go on, that one first.
+	former  *former
+	formers formers
 }
 
 // addRoutes routes calls to the handlers.
@@ -62,8 +63,8 @@ func (n *namespace) routeTo(handler rpc.Handler) rpc.ServeFunc {
 	switch {
 	case handler.Method.Shape != rpc.ShapeUnary:
 		return n.streams.during(func(ctx context.Context, _ *rpc.Call, stream rpc.Stream) error { return handler.Serve(ctx, stream) })
-	case n.former != nil && handler.Method.Interface == transactional:
-		return n.former.orHere(handler)
+	case len(n.formers) > 0 && bound(handler.Method):
+		return n.formers.orHere(handler)
 	}
 	return func(ctx context.Context, _ *rpc.Call, stream rpc.Stream) error { return handler.Serve(ctx, stream) }
 }

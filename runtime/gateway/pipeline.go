@@ -10,24 +10,20 @@ import (
 //
 //	recover, request id, observe, explain    runtime/observe, see [Options.Steps]
 //	(identity)                               its place, once callers are authenticated
-//	namespace                                enter.go: finds the namespace and holds it for as long as the call takes
+//	namespace                                enter.go: a call that has found none ends here
 //	(policy)                                 its place, once calls are authorised
-//	limits                                   limits.go: rate, concurrency, message size
+//	limits                                   admit.go: rate, concurrency, message size
 //	deadline                                 deadline.go
 //	route                                    namespace.go: the handler
 //
-// What comes before namespace is the same for every call and made once. What comes after it is the namespace's own and made with the namespace: a limit that is
-// not set costs nothing.
-
-// pipeline is what serves every call.
-func (g *Gateway) pipeline() rpc.ServeFunc { return g.observed(g.enter) }
+// They are made once, with the namespace: a limit that is not set costs nothing.
 
 // observed puts the first steps around what serves a call.
 func (g *Gateway) observed(serve rpc.ServeFunc) rpc.ServeFunc { return rpc.Chain(serve, g.steps...) }
 
 // pipeline is what serves the calls that have found the namespace.
 func (n *namespace) pipeline() rpc.ServeFunc {
-	var steps []rpc.Middleware
+	steps := []rpc.Middleware{n.found}
 	for _, step := range []rpc.Middleware{n.limitRate(), n.limitConcurrency(), n.limitMessages(), n.limitTime()} {
 		if step != nil {
 			steps = append(steps, step)

@@ -16,12 +16,17 @@ type rate struct {
 	due atomic.Uint64
 }
 
+// longestInterval is what one call in an age comes to: a time that can still be told.
+const longestInterval = 100 * 365 * 24 * time.Hour
+
 func newRate(perSecond float64, burst uint32) *rate {
 	if burst == 0 {
 		burst = uint32(min(max(perSecond, 1), math.MaxUint32))
 	}
-	interval := float64(time.Second) / perSecond
-	return &rate{interval: interval, burst: interval * float64(burst-1), begin: time.Now()}
+	interval := min(float64(time.Second)/perSecond, float64(longestInterval))
+	r := &rate{interval: interval, burst: interval * float64(burst-1), begin: time.Now()}
+	r.due.Store(math.Float64bits(math.Inf(-1))) // a call may have begun before the rate did
+	return r
 }
 
 // take lets a call in that comes at a time, or says how long it must wait.

@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"math"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -73,5 +74,30 @@ func BenchmarkRate(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
 		_, _ = r.take(at)
+	}
+}
+
+// A reload makes a namespace anew; a call may have begun just before.
+func TestACallThatBeganBeforeTheRateIsLetIn(t *testing.T) {
+	r := newRate(1, 1)
+	_, ok := r.take(r.begin.Add(-time.Millisecond))
+	require.True(t, ok)
+	wait, ok := r.take(r.begin)
+	require.False(t, ok)
+	require.Equal(t, 999*time.Millisecond, wait)
+}
+
+func TestARateThatIsNextToNothingLetsOneIn(t *testing.T) {
+	for _, perSecond := range []float64{1e-9, 1e-12, 1e-300, math.SmallestNonzeroFloat64} {
+		for _, burst := range []uint32{0, 1, 3} {
+			r := newRate(perSecond, burst)
+			for range max(burst, 1) {
+				_, ok := r.take(r.begin)
+				require.True(t, ok)
+			}
+			wait, ok := r.take(r.begin.Add(time.Minute))
+			require.False(t, ok, "%v calls a second", perSecond)
+			require.Greater(t, wait, time.Hour)
+		}
 	}
 }

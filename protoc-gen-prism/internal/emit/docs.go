@@ -10,7 +10,8 @@ import (
 	"github.com/prismgate/prism/protoc-gen-prism/internal/model"
 )
 
-// Docs writes the reference: interfaces.md with every contract, backends.md with who implements what, configuration-fields.md with every field of a gateway's configuration, patterns.md with what each needs and offers.
+// Docs writes the reference: interfaces.md with every contract, backends.md with who implements what, patterns.md with what each needs and offers, and
+// configuration-fields.md with every field of a gateway's configuration.
 func Docs(schema *model.Schema) []Output {
 	if schema.Params.Docs == "" {
 		return nil

@@ -23,9 +23,9 @@ import (
 // messages, on both. An identity is online while its stream is open, and for up to presence_ttl after its gateway was killed.
 //
 // What becomes of a message depends on the slots. With the slot durability, or else with pubsub_persistent in the slot messaging, it is kept for the identity
-// until it is delivered, at least once: online or not, and whatever gateway is killed. With durability, messages come in the order in which their Multicasts were
-// answered, and one that comes again has its old place; with pubsub_persistent, messages stay for the retention of its topics, and are in order until one comes
-// again. With neither, a message reaches an identity at most once, and only while it is online.
+// until it is delivered, online or not, and whatever gateway is killed; to a client that acknowledges, at least once. With durability, messages come in the order
+// in which their Multicasts were answered, and one that comes again has its old place; with pubsub_persistent, messages stay for the retention of its topics, and
+// are in order until one comes again. With neither, a message reaches an identity at most once, and only while it is online.
 //
 // NOT_FOUND with the reason IDENTITY_NOT_REGISTERED says that an identity is not registered, or not any more: the client registers it again.
 //

@@ -1,0 +1,75 @@
+package gateway_test
+
+import (
+	"context"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	configv1 "github.com/prismgate/prism/gen/go/prism/config/v1"
+	pubsubv1 "github.com/prismgate/prism/gen/go/prism/pubsub/v1"
+	"github.com/prismgate/prism/runtime/fault"
+	"github.com/prismgate/prism/runtime/rpc"
+)
+
+func TestStreamsEndAfterTheGrace(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := newGateway(t)
+		apply(t, g, onMemStore("m", nil), 0)
+		c := &conn{gateway: g, namespace: "n"}
+		begin := time.Now()
+		ended := make(chan error, 1)
+		go func() {
+			ended <- c.serve(t.Context(), method(t, "pubsub_basic", "Subscribe"), &pubsubv1.SubscribeRequest{Topic: "t"}, discard)
+		}()
+		synctest.Wait()
+		apply(t, g, onMemStore("m", &configv1.NamespaceLimits{CallsPerSecond: 1000}), 30*time.Second)
+		err := <-ended
+		require.Equal(t, fault.Unavailable, fault.CodeOf(err))
+		require.Equal(t, "CONFIGURATION_CHANGED", fault.ReasonOf(err))
+		require.Equal(t, 30*time.Second, time.Since(begin))
+	})
+}
+
+func TestStreamsOfWhatDidNotChangeGoOn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := newGateway(t)
+		apply(t, g, onMemStore("m", nil), 0)
+		c := &conn{gateway: g, namespace: "n"}
+		ctx, cancel := context.WithCancel(t.Context())
+		ended := make(chan error, 1)
+		go func() {
+			ended <- c.serve(ctx, method(t, "pubsub_basic", "Subscribe"), &pubsubv1.SubscribeRequest{Topic: "t"}, discard)
+		}()
+		synctest.Wait()
+		config := onMemStore("m", nil)
+		config.Namespaces = append(config.Namespaces, &configv1.Namespace{Name: "another", Backend: "m"})
+		apply(t, g, config, time.Second)
+		time.Sleep(time.Hour)
+		require.Empty(t, ended)
+		cancel()
+		require.ErrorIs(t, <-ended, context.Canceled)
+	})
+}
+
+// What was done is not told as a failure, or it would be done twice.
+func TestAStreamThatEndsWellWithTheGraceHasEndedWell(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		subscribe := method(t, "pubsub_basic", "Subscribe")
+		done := rpc.ServerStream(subscribe, func(ctx context.Context, _ *pubsubv1.SubscribeRequest, _ func(*pubsubv1.SubscribeResponse) error) error {
+			<-ctx.Done() // at this very moment it ends by itself
+			return nil
+		})
+		g := newGateway(t, scripted(handlers{done}, handlers{done}))
+		apply(t, g, onMemStore("m", nil), 0)
+		ended := make(chan error, 1)
+		go func() {
+			ended <- (&conn{gateway: g, namespace: "n"}).serve(t.Context(), subscribe, &pubsubv1.SubscribeRequest{Topic: "t"}, discard)
+		}()
+		synctest.Wait()
+		apply(t, g, onMemStore("other", nil), time.Second)
+		require.NoError(t, <-ended)
+	})
+}
