@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 
 	"golang.org/x/net/http2/hpack"
 
@@ -13,7 +14,7 @@ import (
 
 // follower is a connection with streams that bring messages, for as long as they like. It opens its windows once as wide as they go: two GiB of messages.
 type follower struct {
-	socket io.ReadWriteCloser
+	socket *os.File
 	frames frameReader
 	// partial is, for each stream, what has arrived of a message that is not whole yet.
 	partial [][]byte
@@ -36,6 +37,7 @@ func follow(address, procedure string, requests [][]byte) (*follower, error) {
 		return nil, err
 	}
 	f := newFollower(socket, len(requests))
+	f.socket = socket
 	blocks := newRequestBlocks("http", address, procedure)
 	send := openWindows(nil)
 	for i, request := range requests {
@@ -53,8 +55,8 @@ func follow(address, procedure string, requests [][]byte) (*follower, error) {
 	return f, nil
 }
 
-func newFollower(socket io.ReadWriteCloser, streams int) *follower {
-	f := &follower{socket: socket, frames: frameReader{from: socket}, partial: make([][]byte, streams)}
+func newFollower(from io.Reader, streams int) *follower {
+	f := &follower{frames: frameReader{from: from}, partial: make([][]byte, streams)}
 	f.decoder = hpack.NewDecoder(4096, func(h hpack.HeaderField) {
 		if h.Name == "grpc-status" || h.Name == "grpc-message" {
 			f.result += " " + h.Name + ": " + h.Value
@@ -63,7 +65,11 @@ func newFollower(socket io.ReadWriteCloser, streams int) *follower {
 	return f
 }
 
-func (f *follower) close() error { return f.socket.Close() }
+// close ends the connection. Whoever waits for its next message gets an error.
+func (f *follower) close() error {
+	hangUp(f.socket)
+	return f.socket.Close()
+}
 
 // next returns a message. It fails when a stream ends.
 func (f *follower) next() (delivery, error) {
@@ -138,7 +144,7 @@ func (f *follower) take(h frame.Header, payload []byte) error {
 func (f *follower) cut(stream int) {
 	rest := f.partial[stream]
 	for len(rest) >= framePrefix && len(rest) >= framePrefix+int(binary.BigEndian.Uint32(rest[1:])) {
-		end := prefix + int(binary.BigEndian.Uint32(rest[1:]))
+		end := framePrefix + int(binary.BigEndian.Uint32(rest[1:]))
 		f.whole = append(f.whole, delivery{stream, rest[framePrefix:end:end]})
 		rest = rest[end:]
 	}

@@ -37,6 +37,14 @@ func dialBlocking(address string) (*os.File, error) {
 	return socket, nil
 }
 
+// hangUp ends a connection, so that whoever reads from it stops: to close the file alone would wait for them.
+func hangUp(socket *os.File) {
+	raw, err := socket.SyscallConn()
+	if err == nil {
+		_ = raw.Control(func(fd uintptr) { _ = unix.Shutdown(int(fd), unix.SHUT_RDWR) }) // the peer may have done so before
+	}
+}
+
 // dialSecure connects with TLS and HTTP/2.
 func dialSecure(ctx context.Context, address string, trust *tls.Config) (net.Conn, error) {
 	trust = trust.Clone()

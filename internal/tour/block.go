@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"regexp"
 	"strings"
+	"time"
 )
 
 // block is a fenced block of a Markdown file that can be checked.
@@ -78,6 +79,9 @@ func steps(lines []string, first int) []step {
 	return all
 }
 
+// stepTimeout bounds a command of a page: one that hangs is a mistake of the page.
+const stepTimeout = 2 * time.Minute
+
 // check runs the block's commands, or compares it with its file.
 func (b block) check(ctx context.Context, path string) []mistake {
 	if b.file != "" {
@@ -92,9 +96,12 @@ func (b block) check(ctx context.Context, path string) []mistake {
 	}
 	var mistakes []mistake
 	for _, s := range b.steps {
-		command := exec.CommandContext(ctx, "bash", "-c", s.command)
+		bounded, cancel := context.WithTimeout(ctx, stepTimeout)
+		command := exec.CommandContext(bounded, "bash", "-c", s.command)
+		command.WaitDelay = time.Second // what a step leaves in the background may hold its output open
 		command.Env = append(os.Environ(), "PATH="+path)
 		output, err := command.CombinedOutput()
+		cancel()
 		got := string(output)
 		if !matches(s.want, got) {
 			if err != nil {

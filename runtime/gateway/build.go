@@ -23,7 +23,7 @@ type generation struct {
 func (g *Gateway) build(ctx context.Context, before *generation, p *plan.Plan) (*generation, error) {
 	next := &generation{plan: p, instances: make(map[string]*instance, len(p.Instances)), namespaces: make(map[string]*namespace, len(p.Namespaces))}
 	if err := g.fill(ctx, before, next); err != nil {
-		return nil, errors.Join(err, next.abandon(ctx, before))
+		return nil, errors.Join(err, next.abandon(context.WithoutCancel(ctx), before)) // whoever gives up lets it close in order all the same
 	}
 	return next, nil
 }
@@ -34,7 +34,7 @@ func (g *Gateway) fill(ctx context.Context, before, next *generation) error {
 			next.instances[planned.Name] = former
 			continue
 		}
-		opened, err := openInstance(ctx, planned, g.backends)
+		opened, err := g.openInstance(ctx, planned)
 		if err != nil {
 			return err
 		}
@@ -73,12 +73,19 @@ func (n *generation) abandon(ctx context.Context, before *generation) error {
 
 // newNamespace opens a namespace. Before is the one that it replaces; nil when there is none.
 func (g *Gateway) newNamespace(ctx context.Context, planned *plan.Namespace, instances map[string]*instance, before *namespace) (*namespace, error) {
-	n := &namespace{name: planned.Name, planned: planned, limits: planned.Limits, hold: newHold(), streams: newEnding(ctx), explain: explain(planned)}
-	top, err := n.open(ctx, g, instances)
-	if err != nil {
-		return nil, errors.Join(err, n.close(ctx))
+	n := &namespace{
+		name: planned.Name, planned: planned, limits: planned.Limits, log: g.log, hold: newHold(), streams: newEnding(ctx), explain: explain(planned),
 	}
-	n.handlers = top.Handlers()
+	err := guard(g.log, func() error {
+		top, err := n.open(ctx, g, instances)
+		if err == nil {
+			n.handlers = top.Handlers()
+		}
+		return err
+	})
+	if err != nil {
+		return nil, errors.Join(err, n.close(context.WithoutCancel(ctx)))
+	}
 	n.inherit(before, instances)
 	n.addRoutes()
 	n.serve = g.observed(n.pipeline())
@@ -177,7 +184,7 @@ func (n *namespace) on(instances map[string]*instance) bool {
 func (n *namespace) close(ctx context.Context) error {
 	var errs []error
 	for _, p := range n.patterns {
-		if err := p.Close(ctx); err != nil {
+		if err := guard(n.log, func() error { return p.Close(ctx) }); err != nil {
 			errs = append(errs, fmt.Errorf("namespace %q: close: %w", n.name, err))
 		}
 	}

@@ -3,6 +3,7 @@ package gateway
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"sync/atomic"
 
 	"github.com/prismgate/prism/runtime/backend"
@@ -13,20 +14,24 @@ import (
 type instance struct {
 	planned *plan.Instance
 	open    backend.Instance
+	log     *slog.Logger
 	users   atomic.Int64
 }
 
 // openInstance opens a backend, for one user.
-func openInstance(ctx context.Context, planned *plan.Instance, types map[string]backend.Type) (*instance, error) {
-	t, ok := types[planned.Backend.Name]
+func (g *Gateway) openInstance(ctx context.Context, planned *plan.Instance) (*instance, error) {
+	t, ok := g.backends[planned.Backend.Name]
 	if !ok {
 		return nil, fmt.Errorf("backend %q: this build knows what %s is, and has no code for it", planned.Name, planned.Backend.Name)
 	}
-	open, err := t.Open(ctx, planned.Config)
+	i := &instance{planned: planned, log: g.log}
+	err := guard(g.log, func() (err error) {
+		i.open, err = t.Open(ctx, planned.Config)
+		return err
+	})
 	if err != nil {
 		return nil, fmt.Errorf("backend %q: open: %w", planned.Name, err)
 	}
-	i := &instance{planned: planned, open: open}
 	i.users.Store(1)
 	return i, nil
 }
@@ -41,7 +46,7 @@ func (i *instance) release(ctx context.Context) error {
 	if i.users.Add(-1) > 0 {
 		return nil
 	}
-	if err := i.open.Close(ctx); err != nil {
+	if err := guard(i.log, func() error { return i.open.Close(ctx) }); err != nil {
 		return fmt.Errorf("backend %q: close: %w", i.planned.Name, err)
 	}
 	return nil

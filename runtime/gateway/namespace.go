@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"context"
+	"log/slog"
 	"slices"
 	"strings"
 
@@ -17,6 +18,7 @@ type namespace struct {
 	name    string
 	planned *plan.Namespace
 	limits  *configv1.NamespaceLimits
+	log     *slog.Logger
 	// offers are the catalog names of its interfaces and the names of its services, sorted.
 	offers   []string
 	handlers []rpc.Handler
