@@ -11,6 +11,8 @@
 //	      max_bytes: 1073741824         # per namespace, of keys and values; 0 means no bound
 //	      max_open_transactions: 10000  # per namespace; 0 means 10,000
 //	      max_queue_bytes: 1073741824   # per namespace, of what is in queues; 0 means no bound
+//	      topic_retention: 3600s        # how long a topic keeps messages; absent means one hour
+//	      max_topic_bytes: 1073741824   # per topic, of kept messages, the oldest go first; 0 means no bound
 //
 // # Semantics
 //
@@ -30,6 +32,19 @@
 // Transactions are compared by value at Commit: a key that was changed and changed back has not changed. The values that a transaction writes count
 // towards its 4 MiB; those that it reads do not.
 //
+// A topic has a lock of its own, and is freed when nobody listens to it and it keeps nothing. Publish reads the topic under a lock that publishers share, evaluates
+// filters, and puts the message into the buffers of its subscriptions; each subscription's own stream sends from there. Patterns are in a tree of tokens: a
+// message costs what its topic meets there, not what there is. All gateways that share an instance are one process, so that nothing is lost between them.
+//
+// The messages of PublishOrdered have one order in a topic, those of PublishPersistent another, whatever their keys; a resume id is the id of its message. A
+// message's publish time is that of the wall clock, and its retention is measured by the monotonic one. It is removed when its retention has passed, at most half a
+// second later, or earlier and the oldest first when the topic is over max_topic_bytes. A topic that was freed knows no more what it kept: an id from before
+// resumes behind a Missed, whether or not there was something behind it.
+//
+// A durable subscription stays until it is forgotten. A receipt settles its message late too, and when its stream has ended. What was acknowledged does not come
+// again, but for a Close. The acknowledgement timeout begins when the stream has taken the message. A Missed of it never has a count. Subscription ids, message ids,
+// resume ids and receipts are good for the instance that issued them. Close ends streams with UNAVAILABLE.
+//
 // Each queue has a lock of its own; only Redrive takes those of two. Adding a message and taking the first is O(1), whatever is in the queue, and O(log n) when
 // messages are leased or have come back. A message that becomes visible wakes one call that waits, and the call then takes what is first: nothing is taken for a
 // call that has ended.
@@ -45,6 +60,11 @@
 // A namespace that is empty takes about 18 KiB. A key takes some 75 bytes beside its own and its value's, 45 more when it has a time to live. max_bytes
 // counts the bytes of keys and values only; it is exact, also under concurrent writes. A refused write is RESOURCE_EXHAUSTED and names max_bytes.
 // The open transactions of a namespace hold at most 256 MiB of values together, outside of max_bytes until they commit.
+//
+// A subscription that is idle takes some 800 bytes beside its stream, a topic included, whatever its buffer size: a buffer grows with what waits in it, to 16 MiB of
+// payload, which subscriptions to one topic share, and 16 bytes for each message. A kept message takes some 250 bytes beside its own, a durable subscription
+// some 400 and 150 for each message that it has sent and that is not acknowledged. max_topic_bytes counts payloads, metadata, ordering keys and 256 bytes for each
+// message, for PublishPersistent and for PublishOrdered apart. There is no bound on the number of topics, subscriptions and durable subscriptions.
 //
 // A queue takes some 700 bytes and a message some 260 beside its own, 450 more while messages are leased. max_queue_bytes counts payloads, metadata, reasons and
 // idempotency keys, and 256 bytes for each message, key and configured queue; it is exact but for reasons, for whose sake nothing is refused. A refused call is

@@ -416,6 +416,83 @@ func TestMessageGoesToAStreamThatHasRoom(t *testing.T) {
 	})
 }
 
+func TestWhatAStreamLeavesGoesToAllThatHaveRoom(t *testing.T) {
+	inPubSubBubble(t, nil, func(t *testing.T, p *pubSub) {
+		leaving := p.readDurable(t, fromEarliest())
+		for _, payload := range []string{"a", "b", "c"} {
+			p.publishPersistent(t, payload)
+			<-leaving.came
+		}
+		synctest.Wait()
+		request := fromEarliest()
+		request.MaxUnacknowledged = 1
+		var streams []*reader[*pubsubv1.SubscribeDurableResponse]
+		for range 3 {
+			s := p.readDurable(t, request)
+			s.requireNothing(t)
+			streams = append(streams, s)
+		}
+		leaving.cancel()
+		got := make(map[string]bool)
+		for _, s := range streams {
+			r := <-s.came
+			require.EqualValues(t, 2, r.GetMessage().GetDeliveryCount())
+			got[string(r.GetMessage().GetMessage().GetPayload())] = true
+		}
+		require.Len(t, got, 3)
+	})
+}
+
+func TestStreamThatWasTakenOutTakesNothing(t *testing.T) {
+	inPubSubBubble(t, nil, func(t *testing.T, p *pubSub) {
+		request := fromEarliest()
+		request.Topic, request.Subscription = "topic", "name"
+		p.publishPersistent(t, "a")
+		s := &durableStream{window: 1}
+		s.wake = make(chan struct{}, 1)
+		d, err := p.joinDurable(request, s)
+		require.NoError(t, err)
+		s.leave() // as Unsubscribe does while the stream looks for its next message
+		_, ok := d.take(s)
+		require.False(t, ok)
+		requireDurable(t, "a", 1, <-p.readDurable(t, fromEarliest()).came)
+	})
+}
+
+func TestForgettingEndsAStreamThatHasNoIdYet(t *testing.T) {
+	inPubSubBubble(t, nil, func(t *testing.T, p *pubSub) {
+		request := fromEarliest()
+		request.Topic, request.Subscription = "topic", "name"
+		s := &durableStream{window: 1}
+		s.wake = make(chan struct{}, 1)
+		d, err := p.joinDurable(request, s)
+		require.NoError(t, err)
+		p.forget(d.number)
+		require.NotNil(t, s.over.Load())
+		require.NoError(t, s.over.Load().err)
+	})
+}
+
+func TestOrderedAndOtherMessagesTakeTurns(t *testing.T) {
+	inPubSubBubble(t, nil, func(t *testing.T, p *pubSub) {
+		for range 100 {
+			p.publishOrdered(t, "ordered")
+		}
+		s := p.readOrdered(t, &pubsubv1.SubscribeOrderedRequest{Start: &pubsubv1.SubscribeOrderedRequest_StartPoint{StartPoint: pubsubv1.StartPoint_START_POINT_EARLIEST}})
+		for range 3 {
+			_, err := p.Publish(t.Context(), &pubsubv1.PublishRequest{Topic: "topic", Payload: []byte("other")})
+			require.NoError(t, err)
+		}
+		others := 0
+		for range 10 {
+			if string((<-s.came).GetMessage().GetMessage().GetPayload()) == "other" {
+				others++
+			}
+		}
+		require.Equal(t, 3, others, "a long backlog does not hold the others up")
+	})
+}
+
 func TestIdsOfAnotherStoreAreRefused(t *testing.T) {
 	inPubSubBubble(t, nil, func(t *testing.T, p *pubSub) {
 		store, err := Open(t.Context(), nil)

@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"context"
+	"errors"
 
 	"github.com/prismgate/prism/runtime/fault"
 	"github.com/prismgate/prism/runtime/rpc"
@@ -21,13 +22,12 @@ func newEnding(ctx context.Context) *ending {
 // during serves streams until they end by themselves or are ended.
 func (e *ending) during(serve rpc.ServeFunc) rpc.ServeFunc {
 	return func(ctx context.Context, call *rpc.Call, stream rpc.Stream) error {
-		limited, cancel := context.WithCancel(ctx)
-		defer cancel()
-		defer context.AfterFunc(e.over, cancel)()
+		limited, cancel := context.WithCancelCause(ctx)
+		defer cancel(nil)
+		defer context.AfterFunc(e.over, func() { cancel(context.Cause(e.over)) })()
 		err := serve(limited, call, stream)
-		if err != nil && limited.Err() != nil && ctx.Err() == nil {
-			// What the handler says of a context that ended is not what happened. One that ended well all the same has.
-			return context.Cause(e.over)
+		if cause := context.Cause(limited); err != nil && cause != nil && errors.Is(cause, context.Cause(e.over)) {
+			return cause // what the handler says of a context that ended is not what happened
 		}
 		return err
 	}

@@ -73,3 +73,29 @@ func TestAStreamThatEndsWellWithTheGraceHasEndedWell(t *testing.T) {
 		require.NoError(t, <-ended)
 	})
 }
+
+// Whoever gives up while a stream is ended hears why it ended, not that it was canceled, which nobody did.
+func TestWhatEndedAStreamFirstIsToldOfIt(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		subscribe := method(t, "pubsub_basic", "Subscribe")
+		slow := rpc.ServerStream(subscribe, func(ctx context.Context, _ *pubsubv1.SubscribeRequest, _ func(*pubsubv1.SubscribeResponse) error) error {
+			<-ctx.Done()
+			time.Sleep(time.Second)
+			return ctx.Err()
+		})
+		for grace, want := range map[time.Duration]fault.Code{0: fault.Unavailable, 2 * time.Second: fault.DeadlineExceeded} {
+			g := newGateway(t, scripted(handlers{slow}, handlers{slow}))
+			apply(t, g, onMemStore("m", nil), 0)
+			ended := make(chan error, 1)
+			ctx, cancel := context.WithTimeout(t.Context(), time.Second+time.Second/2)
+			go func() {
+				ended <- (&conn{gateway: g, namespace: "n"}).serve(ctx, subscribe, &pubsubv1.SubscribeRequest{Topic: "t"}, discard)
+			}()
+			synctest.Wait()
+			time.Sleep(time.Second)
+			apply(t, g, onMemStore("other", nil), grace)
+			require.Equal(t, want, fault.CodeOf(<-ended))
+			cancel()
+		}
+	})
+}

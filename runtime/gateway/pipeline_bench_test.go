@@ -31,12 +31,12 @@ func BenchmarkPipeline(b *testing.B) {
 		b.Run(name, func(b *testing.B) {
 			observer, err := observe.New(b.Context(), observe.Options{Registry: prometheus.NewRegistry(), Log: slog.New(slog.DiscardHandler)})
 			require.NoError(b, err)
-			defer observer.Close(context.WithoutCancel(b.Context()))
+			defer func() { _ = observer.Close(context.WithoutCancel(b.Context())) }()
 			g := gateway.New(b.Context(), gateway.Options{Catalog: known, Backends: wiring.Backends(), Steps: observer.Steps()})
 			planned, err := plan.Make(&configv1.Config{Namespaces: []*configv1.Namespace{{Name: "n", Backend: "memstore", Limits: limits}}}, known)
 			require.NoError(b, err)
 			require.NoError(b, g.Apply(b.Context(), planned, 0))
-			defer g.Close(context.WithoutCancel(b.Context()))
+			defer func() { _ = g.Close(context.WithoutCancel(b.Context())) }()
 			i, _ := known.Interface("keyvalue_basic")
 			var m *rpc.Method
 			for _, r := range i.RPCs {
