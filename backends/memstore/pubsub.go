@@ -134,7 +134,8 @@ func (p *pubSub) Unsubscribe(ctx context.Context, request *pubsubv1.UnsubscribeR
 	}
 	position, err := p.tokens.Open(request.GetSubscriptionId(), p.name, "subscription")
 	if err != nil {
-		return nil, fault.New(fault.FailedPrecondition, "subscription_id: was not issued in this namespace, or before the memstore was opened; pass the id of a Subscribed, unchanged").
+		return nil, fault.New(fault.FailedPrecondition,
+			"subscription_id: was not issued in this namespace, or before the memstore was opened; pass the id of a Subscribed, unchanged").
 			WithReason(unknownSubscription)
 	}
 	ended := p.end(binary.BigEndian.Uint64(position), nil)

@@ -8,8 +8,8 @@ import (
 	pubsubv1 "github.com/prismgate/prism/gen/go/prism/pubsub/v1"
 )
 
-// durable is a durable subscription: a place in what its topic keeps, and the messages before it that were sent and are not settled. The topic's lock guards it,
-// and that of its streams and deliveries.
+// durable is a durable subscription: a place in what its topic keeps, and the messages before it that were sent and are not settled. The topic's lock guards
+// it, its streams and its deliveries.
 type durable struct {
 	name    string
 	number  uint64 // another one for each, also of the same name

@@ -17,7 +17,7 @@ func (p *pubSub) PublishWithAttributes(ctx context.Context, request *pubsubv1.Pu
 	return &pubsubv1.PublishWithAttributesResponse{}, nil
 }
 
-// SubscribeFiltered streams the messages of a topic that satisfy a filter. The publisher evaluates it, so that what is left out costs the subscriber nothing.
+// SubscribeFiltered streams the messages of a topic that satisfy a filter. Publishers evaluate it: what is left out takes no place in the buffer.
 func (p *pubSub) SubscribeFiltered(ctx context.Context, request *pubsubv1.SubscribeFilteredRequest, send func(*pubsubv1.SubscribeFilteredResponse) error) error {
 	matches, err := filter.Compile(request.GetFilter())
 	if err != nil {

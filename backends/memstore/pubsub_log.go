@@ -30,8 +30,8 @@ type kept struct {
 	deadline  int64 // on the store's clock
 }
 
-// newKeptLog returns an empty log. A topic may have had one before, which was freed with all that it held, and whose ids must not come again: offsets begin with
-// the clock's nanoseconds, because nobody publishes more than one message in each.
+// newKeptLog returns an empty log. The topic may have had one before, which was freed, and whose ids must not come again: offsets begin with the clock's
+// nanoseconds, because nobody publishes more than one message in each.
 func newKeptLog(clock clock) *keptLog {
 	return &keptLog{first: uint64(clock.now()), lastRemoved: math.MinInt64}
 }

@@ -44,7 +44,8 @@ func (p *pubSub) SubscribeOrdered(ctx context.Context, request *pubsubv1.Subscri
 		offset, ok := p.offset(start.StartAfterResumeId, publishOrdered, t.name)
 		if !ok {
 			p.unlock(t)
-			return fault.Invalid("start_after_resume_id", "was not issued for this topic, or before the memstore was opened; pass the resume_id of a message of this topic, unchanged")
+			return fault.Invalid("start_after_resume_id",
+				"was not issued for this topic, or before the memstore was opened; pass the resume_id of a message of this topic, unchanged")
 		}
 		reader.next = offset + 1
 	default:

@@ -241,6 +241,6 @@ func (p *pubSub) settles(d *durable, receipt string) (uint64, bool) {
 }
 
 func errReceipt(i int) error {
-	return fault.New(fault.FailedPrecondition, "receipts[%d]: was not issued for this topic and subscription, or before the subscription was forgotten or the memstore opened; "+
-		"none of the receipts has settled anything; pass receipts of this subscription, unchanged", i).WithReason(unknownReceipt)
+	return fault.New(fault.FailedPrecondition, "receipts[%d]: was not issued for this topic and subscription, or was before the subscription was forgotten "+
+		"or the memstore opened; none of the receipts has settled anything; pass receipts of this subscription, unchanged", i).WithReason(unknownReceipt)
 }

@@ -1,6 +1,7 @@
 package memstore
 
-// ring is a first-in-first-out list that takes memory for what is in it: it grows by doubling and shrinks when three quarters are empty. The zero value is empty.
+// ring is a first-in-first-out list that takes memory for what is in it: it grows by doubling and shrinks when three quarters are empty. The zero value is
+// empty.
 type ring[T any] struct {
 	items []T // its length is 0 or a power of two
 	head  int

@@ -104,7 +104,7 @@ func Basic(t *testing.T, open Open) {
 			require.NoError(t, publishPayload(t.Context(), i, n, large))
 		}
 		require.True(t, unsubscribe(t, i.PubSubBasic, l.id))
-		err, came := l.ending(t)
+		came, err := l.ending(t)
 		require.NoError(t, err)
 		require.LessOrEqual(t, came, published-16, "the 16 MiB in the buffer are not sent")
 	})
@@ -141,7 +141,7 @@ func Basic(t *testing.T, open Open) {
 				}
 			}
 			require.Equal(t, 1, count, "of several calls one ends the stream")
-			err, _ := l.ending(t)
+			_, err := l.ending(t)
 			require.NoError(t, err)
 		}
 	})
@@ -173,7 +173,7 @@ func Basic(t *testing.T, open Open) {
 				l.message(t)
 				ending := &pubsubv1.UnsubscribeRequest{SubscriptionId: l.id}
 				requireUnchanged(t, ending, func() error { _, err := basic.Unsubscribe(t.Context(), ending); return err })
-				ended, _ := l.ending(t)
+				_, ended := l.ending(t)
 				return errors.Join(err, ended)
 			})
 			return nil

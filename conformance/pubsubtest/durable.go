@@ -125,7 +125,8 @@ func persistentDelivery(t *testing.T, open Open) {
 			go forward(t.Context(), l, events)
 		}
 		payloads := numbers("", published)
-		go d.publishInBackground(t.Context(), payloads)
+		publisher := make(chan error, 1)
+		go func() { publisher <- d.publishInBackground(t.Context(), payloads) }()
 		var got []string
 		for range payloads {
 			select {
@@ -137,6 +138,7 @@ func persistentDelivery(t *testing.T, open Open) {
 				require.FailNow(t, "messages do not come", "%d of %d came", len(got), published)
 			}
 		}
+		require.NoError(t, <-publisher)
 		require.ElementsMatch(t, payloads, got)
 	})
 	run("NoMoreThanMaxUnacknowledgedAreSent", func(t *testing.T, d durables) {
@@ -202,7 +204,7 @@ func persistentDelivery(t *testing.T, open Open) {
 		requireCode(t, fault.Canceled, l.err)
 		ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 		defer cancel()
-		err, _ := start(t, ctx, d.open(nil)).ending(t)
+		_, err := start(t, ctx, d.open(nil)).ending(t)
 		requireCode(t, fault.DeadlineExceeded, err)
 	})
 	run("MessagesAreNotChangedAfterTheyWereSent", func(t *testing.T, d durables) {
@@ -328,7 +330,7 @@ func persistentForgetting(t *testing.T, open Open) {
 		d.acknowledge(t, events[0].receipt)
 		other := d.listen(t)
 		require.True(t, unsubscribe(t, d.basic, one.id))
-		err, _ := one.ending(t)
+		_, err := one.ending(t)
 		require.NoError(t, err)
 		require.Equal(t, "b", string(other.message(t).message.GetPayload()), "what was not acknowledged goes to the others")
 		require.False(t, unsubscribe(t, d.basic, one.id))
@@ -341,7 +343,7 @@ func persistentForgetting(t *testing.T, open Open) {
 		stays := listen(t, d.open(func(r *pubsubv1.SubscribeDurableRequest) { r.Subscription = "stays" }))
 		require.True(t, forget(t, d.basic, one.id))
 		for _, l := range []*listener{one, other} {
-			err, _ := l.ending(t)
+			_, err := l.ending(t)
 			require.NoError(t, err, "a stream whose subscription is forgotten ends with OK")
 		}
 		require.False(t, unsubscribe(t, d.basic, other.id), "it ended before")
@@ -420,7 +422,8 @@ func persistentRequests(t *testing.T, open Open) {
 			requireInvalid(t, "ordering_key", err)
 		}
 		for _, timeout := range []time.Duration{0, -time.Second, time.Second - 1, 12*time.Hour + 1} {
-			requireInvalid(t, "acknowledgement_timeout", openFails(t, d.open(func(r *pubsubv1.SubscribeDurableRequest) { r.AcknowledgementTimeout = durationpb.New(timeout) })))
+			change := func(r *pubsubv1.SubscribeDurableRequest) { r.AcknowledgementTimeout = durationpb.New(timeout) }
+			requireInvalid(t, "acknowledgement_timeout", openFails(t, d.open(change)))
 		}
 		requireInvalid(t, "max_unacknowledged", openFails(t, d.open(func(r *pubsubv1.SubscribeDurableRequest) { r.MaxUnacknowledged = 10_001 })))
 		requireInvalid(t, "start_point", openFails(t, d.open(from(3))))
@@ -471,7 +474,7 @@ func persistentRequests(t *testing.T, open Open) {
 			settling := &pubsubv1.AcknowledgeRequest{Topic: "topic", Subscription: "name", Receipts: []string{l.message(t).receipt}}
 			requireUnchanged(t, settling, func() error { _, err := d.persistent.Acknowledge(t.Context(), settling); return err })
 			require.True(t, unsubscribe(t, d.basic, l.id))
-			err, _ := l.ending(t)
+			_, err := l.ending(t)
 			return err
 		})
 	})

@@ -146,14 +146,14 @@ func Filtering(t *testing.T, open Open) {
 			requireUnchanged(t, publishing, func() error { _, err := i.PubSubFiltering.PublishWithAttributes(t.Context(), publishing); return err })
 			l.message(t)
 			require.True(t, unsubscribe(t, i.PubSubBasic, l.id))
-			err, _ := l.ending(t)
+			_, err := l.ending(t)
 			return err
 		})
 	})
 }
 
-// requireFilter fails unless a filter holds for just those messages for which it is to hold. Behind them comes one that is let through in any case, so that it is known
-// that no other follows; what holds is also asked of the filter as it stands.
+// requireFilter fails unless a filter holds for just those messages for which it is to hold. Behind them comes one that is let through in any case, so that it
+// is known that no other follows; what holds is also asked of the filter as it stands.
 func requireFilter(t *testing.T, filtering pubsubv1.Filtering, topic string, c filterCase) {
 	t.Helper()
 	alone := listen(t, subscribeFiltered(filtering, &pubsubv1.SubscribeFilteredRequest{Topic: topic, Filter: c.filter}))

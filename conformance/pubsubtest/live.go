@@ -136,20 +136,20 @@ func live(t *testing.T, open Open, to toTopic) {
 		l, other := listen(t, all(i)), listen(t, all(i))
 		require.True(t, unsubscribe(t, i.PubSubBasic, l.id))
 		publish(t, i.PubSubBasic, "topic", "behind")
-		err, came := l.ending(t)
+		came, err := l.ending(t)
 		require.NoError(t, err)
 		require.Zero(t, came, "nothing comes that was published afterwards")
 		require.Equal(t, "behind", string(other.message(t).message.GetPayload()), "other subscriptions go on")
 		require.False(t, unsubscribe(t, i.PubSubBasic, l.id), "it has ended already")
 		require.True(t, forget(t, i.PubSubBasic, other.id), "forget means nothing for a live subscription")
-		err, _ = other.ending(t)
+		_, err = other.ending(t)
 		require.NoError(t, err)
 	})
 	run("UnsubscribeEndsAStreamWithASlowSubscriber", func(t *testing.T, i *prism.Interfaces) {
 		l := listen(t, all(i))
 		publishAll(t, i.PubSubBasic, "topic", numbers("", 50))
 		require.True(t, unsubscribe(t, i.PubSubBasic, l.id))
-		err, _ := l.ending(t)
+		_, err := l.ending(t)
 		require.NoError(t, err)
 	})
 	run("UnsubscribeAfterTheEndIsUnsubscribedFalse", func(t *testing.T, i *prism.Interfaces) {
@@ -164,7 +164,7 @@ func live(t *testing.T, open Open, to toTopic) {
 		ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 		defer cancel()
 		l = start(t, ctx, all(i))
-		err, _ := l.ending(t)
+		_, err := l.ending(t)
 		requireCode(t, fault.DeadlineExceeded, err)
 	})
 	run("StreamEndsWithTheErrorOfSend", func(t *testing.T, i *prism.Interfaces) {
@@ -291,8 +291,8 @@ func publishPayload(ctx context.Context, i *prism.Interfaces, n int, payload []b
 	return err
 }
 
-// overflow publishes to a subscriber that does not read, more in each round, until it misses some. In every round, what it gets and what it is told to have missed
-// must add up to what was published, though nothing comes behind. It returns how many came before the first Missed of the last round.
+// overflow publishes to a subscriber that does not read, more in each round, until it misses some. In every round, what it gets and what it is told to have
+// missed must add up to what was published, though nothing comes behind. It returns how many came before the first Missed of the last round.
 func overflow(t *testing.T, l *listener, first int, publish func(n int) error) int {
 	t.Helper()
 	published := 0
@@ -347,7 +347,7 @@ func requireRoom(t *testing.T, i *prism.Interfaces, l *listener, n int) {
 func openFails(t *testing.T, open opened) error {
 	t.Helper()
 	l := start(t, t.Context(), open)
-	err, came := l.ending(t)
+	came, err := l.ending(t)
 	require.Error(t, err)
 	require.Zero(t, came, "the stream is refused before any message")
 	return err

@@ -321,7 +321,7 @@ func Ordering(t *testing.T, open Open) {
 			l := listen(t, subscribeOrdered(i.PubSubOrdering, subscribing))
 			l.message(t)
 			require.True(t, unsubscribe(t, i.PubSubBasic, l.id))
-			err, _ := l.ending(t)
+			_, err := l.ending(t)
 			return err
 		})
 	})

@@ -1,9 +1,9 @@
 // Package pubsubtest holds the conformance suites of the PubSub interfaces: one function per interface, one case per sentence of its contract.
 //
-// A suite runs against the value that a backend or a pattern gives, and against a client of it over any transport alike. Messages may be buffered on their way to
-// a subscriber, by nobody knows how much, so that a case about a slow one publishes more and more until it shows. That a message does not come is told by
-// another one that was published behind it; where even that is not to come, by a short wait. So an implementation that is right never fails, and one that is wrong
-// may pass now and then.
+// A suite runs against the value that a backend or a pattern gives, and against a client of it over any transport alike. Messages may be buffered on their
+// way to a subscriber, by nobody knows how much, so that a case about a slow one publishes more and more until it shows. That a message does not come is
+// told by another one that was published behind it; where even that is not to come, by a short wait. So an implementation that is right never fails, and one
+// that is wrong may pass now and then.
 //
 // Cases run in parallel, each in a namespace of its own: what open makes is to be undone by t.Cleanup, not by defer.
 package pubsubtest
@@ -185,7 +185,7 @@ func listen(t *testing.T, open opened) *listener {
 }
 
 // start opens a stream in a context.
-func start(t *testing.T, ctx context.Context, open opened) *listener { //nolint:revive // the test is first everywhere here
+func start(t *testing.T, ctx context.Context, open opened) *listener {
 	t.Helper()
 	ctx, cancel := context.WithCancel(ctx)
 	l := &listener{cancel: cancel, events: make(chan event), done: make(chan struct{})}
@@ -271,15 +271,15 @@ func (l *listener) requireNothing(t *testing.T) {
 	}
 }
 
-// ending reads the stream to its end and returns the error, and how many messages came before.
-func (l *listener) ending(t *testing.T) (error, int) { //nolint:revive // the error is what it is about
+// ending reads the stream to its end and returns how many messages came before, and the error.
+func (l *listener) ending(t *testing.T) (int, error) {
 	t.Helper()
 	patient := time.After(patience)
 	for n := 0; ; n++ {
 		select {
 		case <-l.events:
 		case <-l.done:
-			return l.err, n
+			return n, l.err
 		case <-patient:
 			require.FailNow(t, "the stream does not end", "within %s", patience)
 		}

@@ -143,7 +143,7 @@ func Wildcards(t *testing.T, open Open) {
 		}
 		for _, gone := range []int{0, 4, 8, 1} {
 			require.True(t, unsubscribe(t, i.PubSubBasic, listeners[gone].id))
-			err, _ := listeners[gone].ending(t)
+			_, err := listeners[gone].ending(t)
 			require.NoError(t, err)
 			listeners[gone] = nil
 		}
@@ -169,7 +169,7 @@ func Wildcards(t *testing.T, open Open) {
 			publish(t, i.PubSubBasic, "a.b", "message")
 			l.message(t)
 			require.True(t, unsubscribe(t, i.PubSubBasic, l.id))
-			err, _ := l.ending(t)
+			_, err := l.ending(t)
 			return err
 		})
 	})

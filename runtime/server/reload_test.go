@@ -226,3 +226,49 @@ func TestWhereItListensCannotChangeWhileItRuns(t *testing.T) {
 	require.ErrorContains(t, err, "prism.yaml:4:")
 	require.ErrorContains(t, err, "server.pprof: it cannot change while the gateway runs; restart the gateway")
 }
+
+// TestARunningGatewaySurvivesEveryBadConfiguration gives it every configuration that package config and package plan have as a golden case of what is refused.
+func TestARunningGatewaySurvivesEveryBadConfiguration(t *testing.T) {
+	good := newFile(t, "namespaces: [{name: one, backend: memstore}]\n")
+	paths := []string{good.name}
+	known, err := registry.Catalog()
+	require.NoError(t, err)
+	s, err := server.Start(t.Context(), server.Options{
+		Catalog: known, Backends: wiring.Backends(), Patterns: wiring.Patterns(),
+		Load: func() (*config.Source, error) { return config.Load(paths...) },
+	})
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = s.Close(context.WithoutCancel(t.Context())) })
+	kv := dial(t, s).Namespace("one").KeyValue()
+	_, err = kv.Set(t.Context(), "kept", []byte("value"))
+	require.NoError(t, err)
+
+	survives := func(what string) {
+		require.Error(t, s.Reload(t.Context()), what)
+		answer, err := kv.Get(t.Context(), "kept")
+		require.NoError(t, err, what)
+		require.Equal(t, "value", string(answer.GetValue()), what)
+	}
+	folders, err := filepath.Glob("../config/testdata/bad/*")
+	require.NoError(t, err)
+	require.Greater(t, len(folders), 50)
+	for _, folder := range folders {
+		paths = []string{folder}
+		survives(folder)
+	}
+	refused, err := filepath.Glob("../plan/testdata/refused/*.yaml")
+	require.NoError(t, err)
+	cases := 0
+	for _, name := range refused {
+		text, err := os.ReadFile(name)
+		require.NoError(t, err)
+		for _, section := range strings.Split(string(text), "\n--- ") {
+			title, body, _ := strings.Cut(section, "\n")
+			require.NoError(t, os.WriteFile(good.name, []byte(body), 0o600))
+			paths = []string{good.name}
+			survives(name + ": " + title)
+			cases++
+		}
+	}
+	require.Greater(t, cases, 40)
+}
