@@ -112,7 +112,7 @@ func (s *subscription) offer(message *pubsubv1.Message) {
 	}
 	s.mu.Lock()
 	size := len(message.GetPayload())
-	if n := s.waiting.len(); n >= s.limit || n > 0 && s.payload+size > maxBufferedPayload {
+	if s.waiting.len() >= s.limit || s.payload+size > maxBufferedPayload {
 		s.missed++
 	} else {
 		s.waiting.push(waiting{s.missed, message})

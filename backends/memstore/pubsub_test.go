@@ -105,6 +105,40 @@ func TestBufferHoldsJust16MiBOfPayload(t *testing.T) {
 	require.Negative(t, got[19], "the last one is missed too")
 }
 
+func TestBufferOfWhatWasReadIsGivenBack(t *testing.T) {
+	basic := namespace(t, open(t, nil), "name").PubSubBasic
+	read := make(chan int)
+	ctx, cancel := context.WithCancel(t.Context())
+	go func() {
+		defer close(read)
+		_ = basic.Subscribe(ctx, &pubsubv1.SubscribeRequest{Topic: "topic"}, func(r *pubsubv1.SubscribeResponse) error {
+			select {
+			case read <- len(r.GetMessage().GetPayload()):
+			case <-ctx.Done():
+			}
+			return nil
+		})
+	}()
+	<-read // Subscribed
+	mebibyte := make([]byte, 1<<20)
+	for range 20 {
+		for range 3 {
+			publishTo(t, basic, "topic", mebibyte)
+		}
+		for range 3 {
+			select {
+			case size := <-read:
+				require.Equal(t, 1<<20, size, "nothing is missed")
+			case <-time.After(10 * time.Second):
+				require.FailNow(t, "a message is missed")
+			}
+		}
+	}
+	cancel()
+	for range read { // until the stream has ended
+	}
+}
+
 func TestPublishToNobodyIsCheap(t *testing.T) {
 	interfaces := namespace(t, open(t, nil), "name")
 	request := &pubsubv1.PublishRequest{Topic: "topic", Payload: []byte("payload")}

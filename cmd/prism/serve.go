@@ -111,19 +111,19 @@ func (c *cli) serve(ctx context.Context, o serveOptions, given func(flag string)
 	if o.watch {
 		options.Watch = o.config
 	}
+	var hangups <-chan os.Signal
+	if c.hangups != nil {
+		hangups = c.hangups() // one that comes during the start must not end the process
+	}
 	s, err := server.Start(ctx, options)
 	if err != nil {
 		return err
 	}
-	return c.run(ctx, s, log)
+	return attend(ctx, s, log, hangups)
 }
 
-// run waits for what ends the gateway, and reloads when it is told to.
-func (c *cli) run(ctx context.Context, s *server.Server, log *slog.Logger) error {
-	var hangups <-chan os.Signal
-	if c.hangups != nil {
-		hangups = c.hangups()
-	}
+// attend waits for what ends the gateway, and reloads when it is told to.
+func attend(ctx context.Context, s *server.Server, log *slog.Logger, hangups <-chan os.Signal) error {
 	for {
 		select {
 		case <-hangups:

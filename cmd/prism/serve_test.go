@@ -150,6 +150,29 @@ func TestSecondSignalEndsAtOnce(t *testing.T) {
 	}
 }
 
+func TestAHangupReloads(t *testing.T) {
+	t.Parallel()
+	s := newStore()
+	d := sample(t, s)
+	hangups := make(chan os.Signal, 1)
+	openedBefore := -1
+	d.hangups = func() <-chan os.Signal {
+		openedBefore = s.opened
+		return hangups
+	}
+	file := configFile(t, "namespaces: [{name: one, backend: memstore}]")
+	g := serve(t, d, "--config", file, "--watch=false")
+	require.Zero(t, openedBefore, "a hangup during the start would have ended the process")
+	require.NoError(t, os.WriteFile(file, []byte("namespaces: [{name: one, backend: memstore}, {name: two, backend: memstore}]"), 0o600))
+	hangups <- syscall.SIGHUP
+	require.Contains(t, g.stderr.waitFor(t, "the configuration was reloaded"), "namespaces.added=1")
+	require.NoError(t, os.WriteFile(file, []byte("namespaces: [{name: 1 2}]"), 0o600))
+	hangups <- syscall.SIGHUP
+	g.stderr.waitFor(t, "nothing has changed")
+	g.stop(t)
+	require.Equal(t, []int{1, 1}, []int{s.opened, s.closed})
+}
+
 func TestServeRefusesATakenPort(t *testing.T) {
 	t.Parallel()
 	taken := dialListen(t, "127.0.0.1:0")

@@ -41,7 +41,7 @@ func (g *Gateway) Close(ctx context.Context) error {
 	case <-done:
 		return nil
 	case <-ctx.Done():
-		return errors.New("calls are still under way; the backends that they use stay open")
+		return errors.New("calls are still under way, or backends do not close; they are left open")
 	}
 }
 
@@ -77,11 +77,13 @@ func (g *Gateway) end(ctx context.Context, n *namespace, kept *former, grace tim
 	defer context.AfterFunc(g.closing, cancel)()
 	if kept != nil {
 		<-graced.Done()
-		kept.end()
 	} else {
 		n.hold.wait(graced.Done())
 	}
 	n.streams.end(replaced(n.name))
+	if kept != nil {
+		kept.end()
+	}
 	n.hold.wait(nil)
 	g.logClose(ctx, n.close(ctx))
 	if (*g.namespaces.Load())[n.name] == nil {

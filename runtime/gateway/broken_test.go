@@ -43,7 +43,9 @@ func onPattern() *configv1.Config {
 
 // A defect in one backend or pattern must not end the gateway, which serves others.
 func TestCodeThatPanicsWhenItIsOpenedChangesNothing(t *testing.T) {
-	panics := func(context.Context, pattern.Env, proto.Message, map[string]backend.Interfaces) (pattern.Instance, error) { panic(secret) }
+	panics := func(context.Context, pattern.Env, proto.Message, map[string]backend.Interfaces) (pattern.Instance, error) {
+		panic(secret)
+	}
 	g, log := loggedGateway(t, wiring.Backends(), []pattern.Type{{Name: "multicast-registry", Open: panics}})
 	apply(t, g, onMemStore("m", nil), 0)
 	c := &conn{gateway: g, namespace: "n"}
@@ -75,7 +77,9 @@ func TestABackendThatPanicsWhenItIsOpenedIsAnError(t *testing.T) {
 
 type panicsAtNamespace struct{ handlers }
 
-func (panicsAtNamespace) Namespace(context.Context, string) (backend.Interfaces, error) { panic(secret) }
+func (panicsAtNamespace) Namespace(context.Context, string) (backend.Interfaces, error) {
+	panic(secret)
+}
 
 func TestWhatPanicsWhenItIsClosedKeepsNothingOpen(t *testing.T) {
 	var closed int
@@ -127,4 +131,3 @@ func TestWhatWasOpenedIsClosedInOrderWhenTheCallerGivesUp(t *testing.T) {
 	require.ErrorIs(t, g.Apply(ctx, planOf(t, config), 0), context.Canceled)
 	require.NoError(t, closed)
 }
-

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/prismgate/prism/runtime/backend"
@@ -86,18 +87,18 @@ func (g *Gateway) newNamespace(ctx context.Context, planned *plan.Namespace, ins
 	if err != nil {
 		return nil, errors.Join(err, n.close(context.WithoutCancel(ctx)))
 	}
-	n.inherit(before, instances)
+	n.inherit(before)
 	n.addRoutes()
 	n.serve = g.observed(n.pipeline())
 	return n, nil
 }
 
 // inherit takes over the transactions of the namespace that this one takes the place of; nil is none.
-func (n *namespace) inherit(before *namespace, instances map[string]*instance) {
+func (n *namespace) inherit(before *namespace) {
 	if before == nil {
 		return
 	}
-	if !before.on(instances) {
+	if !slices.Equal(before.spaces, n.spaces) {
 		n.former = newFormer(before)
 	}
 	if n.former != nil {
@@ -160,20 +161,26 @@ func (n *namespace) stepName(at int) string {
 	return fmt.Sprintf("%s-%d", n.planned.Steps[at].Pattern.Name, same)
 }
 
+// space is what a namespace uses: what a backend instance keeps under a name.
+type space struct {
+	on   *instance
+	name string
+}
+
 // space returns what a backend instance gives under a name. Nobody else sees what is stored there: a namespace of a configuration has no slash in its name.
 func (n *namespace) space(ctx context.Context, on *instance, name string) (backend.Interfaces, error) {
 	interfaces, err := on.open.Namespace(ctx, name)
 	if err != nil {
 		return nil, fmt.Errorf("backend %q: %w", on.planned.Name, err)
 	}
-	n.instances = append(n.instances, on.use())
+	n.spaces = append(n.spaces, space{on.use(), name})
 	return interfaces, nil
 }
 
-// on tells whether the namespace uses these very instances.
+// on tells whether the instances that the namespace uses are among these.
 func (n *namespace) on(instances map[string]*instance) bool {
-	for _, used := range n.instances {
-		if instances[used.planned.Name] != used {
+	for _, used := range n.spaces {
+		if instances[used.on.planned.Name] != used.on {
 			return false
 		}
 	}
@@ -188,8 +195,8 @@ func (n *namespace) close(ctx context.Context) error {
 			errs = append(errs, fmt.Errorf("namespace %q: close: %w", n.name, err))
 		}
 	}
-	for _, used := range n.instances {
-		errs = append(errs, used.release(ctx))
+	for _, used := range n.spaces {
+		errs = append(errs, used.on.release(ctx))
 	}
 	return errors.Join(errs...)
 }

@@ -19,7 +19,7 @@ const (
 	longestTransaction = 5 * time.Minute
 )
 
-// former is a namespace that was replaced by one on another backend instance. Its transactions go on for the grace: whoever has begun one there finishes it there.
+// former is a namespace that was replaced by one that keeps its data elsewhere. Its transactions go on for the grace: whoever has begun one there finishes it there.
 type former struct {
 	name string
 	// handlers are nil once the last call has ended.

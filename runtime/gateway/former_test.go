@@ -13,6 +13,7 @@ import (
 	configv1 "github.com/prismgate/prism/gen/go/prism/config/v1"
 	keyvaluev1 "github.com/prismgate/prism/gen/go/prism/keyvalue/v1"
 	"github.com/prismgate/prism/gen/go/prism/keyvalue/v1/keyvaluerpc"
+	pubsubv1 "github.com/prismgate/prism/gen/go/prism/pubsub/v1"
 	"github.com/prismgate/prism/runtime/backend"
 	"github.com/prismgate/prism/runtime/fault"
 	"github.com/prismgate/prism/runtime/gateway"
@@ -98,6 +99,26 @@ func TestTransactionsGoOnThroughSeveralChanges(t *testing.T) {
 	})
 }
 
+// A namespace may leave a backend that others stay on.
+func TestTransactionsGoOnWhenANamespaceMoves(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		config := func(instance string) *configv1.Config {
+			return &configv1.Config{
+				Backends:   []*configv1.BackendInstance{{Name: "m", Type: "memstore"}, {Name: "other", Type: "memstore"}},
+				Namespaces: []*configv1.Namespace{{Name: "n", Backend: instance}, {Name: "stays", Backend: "m"}, {Name: "there", Backend: "other"}},
+			}
+		}
+		g := newGateway(t)
+		apply(t, g, config("m"), 0)
+		kv := transactionsOn(t, g)
+		first, second := kv.begin(), kv.begin()
+		apply(t, g, config("other"), 30*time.Second)
+		require.NoError(t, kv.commit(first))
+		time.Sleep(31 * time.Second)
+		require.Equal(t, "CONFIGURATION_CHANGED", fault.ReasonOf(kv.commit(second)))
+	})
+}
+
 // scripted is the backend type memstore, whose instances are those given, in the order in which they are opened.
 func scripted(instances ...backend.Instance) backend.Type {
 	return backend.Type{Name: "memstore", Open: func(context.Context, proto.Message) (backend.Instance, error) {
@@ -136,8 +157,8 @@ func (s scriptedTransactions) Rollback(context.Context, *keyvaluev1.RollbackRequ
 	return &keyvaluev1.RollbackResponse{}, s.rollback()
 }
 
-func (s scriptedTransactions) opened() backend.Instance {
-	return handlers(keyvaluerpc.TransactionalHandlers(s))
+func (s scriptedTransactions) opened() handlers {
+	return keyvaluerpc.TransactionalHandlers(s)
 }
 
 func unknownHandle() error { return fault.New(fault.FailedPrecondition, "no such transaction") }
@@ -167,21 +188,31 @@ func TestTransactionsBeginOnlyOnWhatServes(t *testing.T) {
 	})
 }
 
-// A call that takes long in the former backend is waited for, and nobody else waits with it.
+// A call that takes long in the former backend is waited for, and nothing else waits with it.
 func TestASlowCallOfAFormerTransactionDelaysNoOther(t *testing.T) {
+	subscribe := method(t, "pubsub_basic", "Subscribe")
+	waiting := rpc.ServerStream(subscribe, func(ctx context.Context, _ *pubsubv1.SubscribeRequest, _ func(*pubsubv1.SubscribeResponse) error) error {
+		<-ctx.Done()
+		return ctx.Err()
+	})
 	synctest.Test(t, func(t *testing.T) {
 		released := make(chan struct{})
 		former := scriptedTransactions{commit: func() error { <-released; return nil }}
 		now := scriptedTransactions{commit: unknownHandle, begin: func() (string, error) { return "fresh", nil }}
-		g := newGateway(t, scripted(former.opened(), now.opened()))
+		g := newGateway(t, scripted(append(former.opened(), waiting), now.opened()))
 		apply(t, g, onMemStore("m", nil), 0)
+		stream, slow, other := make(chan error, 1), make(chan error, 1), make(chan error, 1)
+		go func() {
+			stream <- (&conn{gateway: g, namespace: "n"}).serve(t.Context(), subscribe, &pubsubv1.SubscribeRequest{Topic: "t"}, discard)
+		}()
+		synctest.Wait()
 		apply(t, g, onMemStore("other", nil), time.Second)
 		kv := transactionsOn(t, g)
-		slow, other := make(chan error, 1), make(chan error, 1)
 		go func() { slow <- kv.commit("h") }()
 		time.Sleep(2 * time.Second) // the grace is over
 		go func() { other <- kv.commit("unknown") }()
 		synctest.Wait()
+		require.Len(t, stream, 1, "it goes on after the grace")
 		require.Len(t, other, 1, "it waits for a call of somebody else")
 		require.Equal(t, "CONFIGURATION_CHANGED", fault.ReasonOf(<-other))
 		require.Equal(t, "fresh", kv.begin())

@@ -24,13 +24,13 @@ import (
 type Options struct {
 	// Catalog says which interfaces and services clients may ask for.
 	Catalog *catalog.Catalog
-	// Backends and Patterns are the code of what the catalog describes.
+	// Backends are the code of the catalog's backends.
 	Backends []backend.Type
 	// Patterns are the code of the catalog's patterns.
 	Patterns []pattern.Type
 	// Steps come first in the pipeline, outermost first: those of runtime/observe.
 	Steps []rpc.Middleware
-	// Gone is told of each namespace that has ended and that no configuration has any more; nil is not told.
+	// Gone is told of each namespace that no configuration has any more, when its last call has left Steps; nil is not told.
 	Gone func(namespace string)
 	// Log is told of what ends badly in the background, and given to patterns; nil discards.
 	Log *slog.Logger

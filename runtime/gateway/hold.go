@@ -36,7 +36,7 @@ func (h *hold) release() {
 // retire lets no new user in.
 func (h *hold) retire() { h.retired.Store(true) }
 
-// wait returns true when a retired hold has no user any more, and false when one of the channels says that nobody wants to wait on.
+// wait returns true when a retired hold has no user any more, and false when the channel says first that it was enough. One at a time may wait.
 func (h *hold) wait(enough <-chan struct{}) bool {
 	for h.users.Load() != 0 {
 		select {

@@ -28,9 +28,9 @@ type namespace struct {
 	// explain says what serves the namespace, for callers who may ask.
 	explain string
 
-	// instances are the backend instances that it uses, each held; patterns are its open patterns, outermost first.
-	instances []*instance
-	patterns  []pattern.Instance
+	// spaces are what it uses of backend instances, each of which is held; patterns are its open patterns, outermost first.
+	spaces   []space
+	patterns []pattern.Instance
 
 	// hold counts the calls under way.
 	hold *hold

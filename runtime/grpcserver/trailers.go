@@ -2,6 +2,7 @@ package grpcserver
 
 import (
 	"encoding/base64"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -19,11 +20,15 @@ func appendTrailers(block []byte, err error, more fields) []byte {
 		return more.appendTo(append(block, success...))
 	}
 	public := fault.Public(err)
+	message, details := percentEncode(public.Message), encodeDetails(public)
+	// At once and not by doubling: a client that keeps going beyond a limit is answered so again and again.
+	const names = 64 // what the names take, and the lengths
+	block = slices.Grow(block, names+len(message)+base64.RawStdEncoding.EncodedLen(len(details))+more.size())
 	block = h2.AppendField(block, "grpc-status", strconv.Itoa(int(public.Code)))
-	if public.Message != "" {
-		block = h2.AppendField(block, "grpc-message", percentEncode(public.Message))
+	if message != "" {
+		block = h2.AppendField(block, "grpc-message", message)
 	}
-	if details := encodeDetails(public); details != nil {
+	if details != nil {
 		block = h2.AppendField(block, "grpc-status-details-bin", base64.RawStdEncoding.EncodeToString(details))
 	}
 	return more.appendTo(block)
@@ -55,12 +60,24 @@ func encodeDetails(public *fault.Error) []byte {
 // percentEncode encodes what may not stand in grpc-message.
 func percentEncode(message string) string {
 	const hex = "0123456789ABCDEF"
-	plain := func(c byte) bool { return c >= ' ' && c <= '~' && c != '%' }
-	var b strings.Builder
-	for i := range len(message) {
+	// The ends are encoded when they are spaces: a field's value has none there.
+	plain := func(i int) bool {
 		c := message[i]
-		// The ends are encoded when they are spaces: a field's value has none there.
-		if plain(c) && (c != ' ' || i > 0 && i < len(message)-1) {
+		return c >= ' ' && c <= '~' && c != '%' && (c != ' ' || i > 0 && i < len(message)-1)
+	}
+	first := 0
+	for first < len(message) && plain(first) {
+		first++
+	}
+	if first == len(message) {
+		return message
+	}
+	var b strings.Builder
+	b.Grow(3 * len(message))
+	b.WriteString(message[:first])
+	for i := first; i < len(message); i++ {
+		c := message[i]
+		if plain(i) {
 			b.WriteByte(c)
 			continue
 		}
@@ -76,6 +93,16 @@ type field struct{ name, value string }
 
 // fields are what a handler adds to a header or a trailer.
 type fields []field
+
+// size is the most that the fields take in a header block.
+func (f fields) size() int {
+	const lengths = 8
+	sum := 0
+	for _, field := range f {
+		sum += lengths + len(field.name) + len(field.value)
+	}
+	return sum
+}
 
 func (f *fields) set(name, value string) {
 	name = strings.ToLower(name)

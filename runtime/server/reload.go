@@ -20,6 +20,9 @@ func (s *Server) Reload(ctx context.Context) error {
 	if s.stopped {
 		return errors.New("the gateway is stopping")
 	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	defer context.AfterFunc(s.running, cancel)()
 	err := s.reload(ctx)
 	if err != nil {
 		s.keep(err)

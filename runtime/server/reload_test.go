@@ -122,7 +122,9 @@ func TestReloadsAndADrainUnderLoad(t *testing.T) {
 					}
 				}
 				if err != nil {
-					if at := drained.Load(); at == 0 || begin < at {
+					// A call that found its connection leaving and the port closed was never sent, whenever it began.
+					sent := !strings.Contains(err.Error(), "connection refused")
+					if at := drained.Load(); at == 0 || begin < at && sent {
 						t.Errorf("a call that began before the drain failed: %v", err)
 					} else if fault.CodeOf(err) != fault.Unavailable {
 						t.Errorf("a call that came too late ended with %v", err)

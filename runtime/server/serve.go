@@ -11,11 +11,8 @@ import (
 	"github.com/prismgate/prism/runtime/watch"
 )
 
-// serve begins to serve clients and operators, and to watch files.
-func (s *Server) serve() error {
-	if err := s.watch(); err != nil {
-		return err
-	}
+// serve begins to serve clients and operators.
+func (s *Server) serve() {
 	operators := front.NewAdminHandler(s.state, s.metrics, httprpc.NewMux(admin.Routes(s.tell)))
 	s.background.Go(func() {
 		if err := s.front.Serve(s.gateway.Routes(s.state), operators); err != nil {
@@ -28,13 +25,12 @@ func (s *Server) serve() error {
 	for _, at := range s.front.Addresses() {
 		listen, security = append(listen, at.Address), append(security, at.TLS)
 	}
-	s.log.LogAttrs(s.watching, slog.LevelInfo, "prism is ready",
+	s.log.LogAttrs(s.running, slog.LevelInfo, "prism is ready",
 		slog.String("listen", strings.Join(listen, ",")),
 		slog.String("admin", s.front.AdminAddress()),
 		slog.String("namespaces", shortened(s.gateway.Namespaces())),
 		slog.String("http2", http2(s.status.Load().source)),
 		slog.String("tls", strings.Join(security, ",")))
-	return nil
 }
 
 // http2 is whose HTTP/2 serves clients.
@@ -54,16 +50,19 @@ func shortened(names []string) string {
 	return strings.Join(names, ",")
 }
 
-// watch reloads when the files of the configuration or of certificates change.
-func (s *Server) watch() error {
-	if len(s.o.Watch) > 0 {
-		if err := watch.Files(s.watching, s.o.Watch, func() { _ = s.Reload(s.watching) }); err != nil { // the log says why it failed
-			return err
-		}
+// watchConfiguration reloads when the files of the configuration change.
+func (s *Server) watchConfiguration() error {
+	if len(s.o.Watch) == 0 {
+		return nil
 	}
+	return watch.Files(s.running, s.o.Watch, func() { _ = s.Reload(s.running) }) // the log says why it failed
+}
+
+// watchCertificates takes the files of certificates over when they change.
+func (s *Server) watchCertificates() error {
 	files := s.front.CertificateFiles()
 	if len(files) == 0 {
 		return nil
 	}
-	return watch.Files(s.watching, files, func() { _ = s.front.ReloadCertificates() }) // the log says how it ended
+	return watch.Files(s.running, files, func() { _ = s.front.ReloadCertificates() }) // the log says how it ended
 }

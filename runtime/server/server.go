@@ -33,7 +33,7 @@ const (
 	defaultDrainTimeout = 30 * time.Second
 	// defaultReloadGrace is how long streams and transactions may go on after a reload, when the configuration does not say.
 	defaultReloadGrace = 30 * time.Second
-	// closeTimeout bounds how long backends and exporters may take to close, after the last call.
+	// closeTimeout bounds how long the backends together may take to close after the last call, and then what sends spans.
 	closeTimeout = 10 * time.Second
 )
 
@@ -81,8 +81,9 @@ type Server struct {
 	status   atomic.Pointer[status]
 
 	background sync.WaitGroup
-	watching   context.Context //nolint:containedctx // it is no call's: it ends with the server
-	unwatch    context.CancelFunc
+	// running ends, by halt, when the server is told to stop.
+	running context.Context //nolint:containedctx // it is no call's: it ends with the server
+	halt    context.CancelFunc
 }
 
 // Start serves a configuration. It returns when clients are served, or when something is wrong and everything that was opened is closed again. What goes on
@@ -90,10 +91,6 @@ type Server struct {
 func Start(ctx context.Context, o Options) (*Server, error) {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
-	}
-	source, planned, err := load(o)
-	if err != nil {
-		return nil, err
 	}
 	s := &Server{
 		o:       o,
@@ -103,15 +100,30 @@ func Start(ctx context.Context, o Options) (*Server, error) {
 		state:   health.NewState(gateway.Services(o.Catalog)...),
 		failed:  make(chan error, 1),
 	}
-	s.watching, s.unwatch = context.WithCancel(context.WithoutCancel(ctx))
-	if err := s.open(ctx, source, planned); err != nil {
-		return nil, errors.Join(source.Locate(err), s.close(ctx))
-	}
-	s.use(source)
-	if err := s.serve(); err != nil {
+	s.running, s.halt = context.WithCancel(context.WithoutCancel(ctx))
+	s.changing.Lock() // a file that changes meanwhile is read again when the start is over
+	defer s.changing.Unlock()
+	if err := s.start(ctx); err != nil {
+		s.stopped = true
 		return nil, errors.Join(err, s.close(ctx))
 	}
 	return s, nil
+}
+
+func (s *Server) start(ctx context.Context) error {
+	if err := s.watchConfiguration(); err != nil { // before it is read, so that no change is lost
+		return err
+	}
+	source, planned, err := load(s.o)
+	if err != nil {
+		return err
+	}
+	if err := s.open(ctx, source, planned); err != nil {
+		return source.Locate(err)
+	}
+	s.use(source)
+	s.serve()
+	return nil
 }
 
 // load reads a configuration and says what it comes to.
@@ -134,6 +146,9 @@ func (s *Server) open(ctx context.Context, source *config.Source, planned *plan.
 	if s.front, err = front.Open(ctx, server, front.Options{
 		Insecure: s.o.Insecure, Log: s.log, Refused: func(protocol, reason string) { s.observer.RequestRefused(protocol, reason) },
 	}); err != nil {
+		return err
+	}
+	if err := s.watchCertificates(); err != nil {
 		return err
 	}
 	if s.observer, err = observe.New(ctx, observe.Options{
@@ -174,13 +189,8 @@ func (s *Server) Front() *front.Front { return s.front }
 // Shutdown turns the server not ready, takes no new calls, lets those under way finish for as long as the configuration says, and closes everything. Calls that do
 // not finish are cut off, and then the error says so.
 func (s *Server) Shutdown(ctx context.Context) error {
-	s.unwatch()
-	s.changing.Lock()
-	s.stopped = true
+	s.stop()
 	timeout := durationOr(s.status.Load().source.Config.GetServer().GetDrainTimeout(), defaultDrainTimeout)
-	s.changing.Unlock()
-
-	s.state.End()
 	draining, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	if err := s.front.Shutdown(draining); err != nil {
@@ -192,28 +202,29 @@ func (s *Server) Shutdown(ctx context.Context) error {
 
 // Close ends the server at once: calls under way are cut off.
 func (s *Server) Close(ctx context.Context) error {
-	s.changing.Lock()
-	s.stopped = true
-	s.changing.Unlock()
+	s.stop()
+	return errors.Join(s.front.Close(), s.close(ctx))
+}
+
+// stop turns the server not ready, and takes no more configurations: a reload that is under way gives up.
+func (s *Server) stop() {
 	s.state.End()
-	var errs []error
-	if s.front != nil {
-		errs = append(errs, s.front.Close())
-	}
-	return errors.Join(append(errs, s.close(ctx))...)
+	s.halt()
+	s.changing.Lock()
+	defer s.changing.Unlock()
+	s.stopped = true
 }
 
 // close closes what was opened, the latest first.
 func (s *Server) close(ctx context.Context) error {
-	s.unwatch()
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeTimeout)
-	defer cancel()
+	s.halt()
+	ctx = context.WithoutCancel(ctx)
 	var errs []error
 	if s.gateway != nil {
-		errs = append(errs, s.gateway.Close(ctx))
+		errs = append(errs, within(ctx, s.gateway.Close))
 	}
 	if s.observer != nil {
-		if err := s.observer.Close(ctx); err != nil {
+		if err := within(ctx, s.observer.Close); err != nil {
 			s.log.Warn("the last spans were not sent", "error", err.Error()) // no reason for the gateway to fail
 		}
 	}
@@ -222,4 +233,11 @@ func (s *Server) close(ctx context.Context) error {
 	}
 	s.background.Wait()
 	return errors.Join(errs...)
+}
+
+// within gives each part its own time, so that backends that hang do not take that of the spans.
+func within(ctx context.Context, closes func(context.Context) error) error {
+	ctx, cancel := context.WithTimeout(ctx, closeTimeout)
+	defer cancel()
+	return closes(ctx)
 }
