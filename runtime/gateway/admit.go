@@ -43,18 +43,31 @@ func (n *namespace) limitConcurrency() rpc.Middleware {
 	if most == 0 {
 		most = defaultMaxConcurrentCalls
 	}
-	var calls atomic.Int64
+	var under places
 	return func(next rpc.ServeFunc) rpc.ServeFunc {
 		return func(ctx context.Context, call *rpc.Call, stream rpc.Stream) error {
-			if calls.Add(1) > most {
-				calls.Add(-1) // at once: it must not stand in the way of others while it is told so
+			if !under.take(most) {
 				return n.refuse("CONCURRENCY_LIMIT_EXCEEDED", "%d calls are under way at once; wait for some to end, or raise %s", most, "limits.max_concurrent_calls")
 			}
-			defer calls.Add(-1)
+			defer under.leave()
 			return next(ctx, call, stream)
 		}
 	}
 }
+
+// places are those of calls that are under way.
+type places struct{ taken atomic.Int64 }
+
+// take takes a place, if fewer than most are taken. Who gets none holds none while he is told so: a crowd of them would keep everybody out.
+func (p *places) take(most int64) bool {
+	if p.taken.Add(1) > most {
+		p.taken.Add(-1)
+		return false
+	}
+	return true
+}
+
+func (p *places) leave() { p.taken.Add(-1) }
 
 // limitMessages bounds request messages. The transport refuses them, before it decodes.
 func (n *namespace) limitMessages() rpc.Middleware {
