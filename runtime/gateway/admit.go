@@ -20,15 +20,33 @@ func (n *namespace) limitRate() rpc.Middleware {
 		return nil
 	}
 	limit := newRate(perSecond, n.limits.GetBurst())
-	written := strconv.FormatFloat(perSecond, 'f', -1, 64)
+	refuse := n.refuseRate(perSecond)
 	return func(next rpc.ServeFunc) rpc.ServeFunc {
 		return func(ctx context.Context, call *rpc.Call, stream rpc.Stream) error {
 			wait, ok := limit.take(call.Start)
 			if !ok {
-				return n.refuse("RATE_LIMIT_EXCEEDED", "more than %s calls a second; slow down, or raise %s", written, "limits.calls_per_second").WithRetry(retryAfter(wait))
+				return refuse(retryAfter(wait))
 			}
 			return next(ctx, call, stream)
 		}
+	}
+}
+
+// refuseRate returns what makes the error of a call that must wait. Calls that must wait equally long get the same one: a client that keeps on costs little.
+func (n *namespace) refuseRate(perSecond float64) func(wait time.Duration) error {
+	type refusal struct {
+		wait time.Duration
+		err  *fault.Error
+	}
+	var last atomic.Pointer[refusal]
+	written := strconv.FormatFloat(perSecond, 'f', -1, 64)
+	return func(wait time.Duration) error {
+		r := last.Load()
+		if r == nil || r.wait != wait {
+			r = &refusal{wait, n.refuse("RATE_LIMIT_EXCEEDED", "more than %s calls a second; slow down, or raise %s", written, "limits.calls_per_second").WithRetry(wait)}
+			last.Store(r)
+		}
+		return r.err
 	}
 }
 
@@ -44,10 +62,11 @@ func (n *namespace) limitConcurrency() rpc.Middleware {
 		most = defaultMaxConcurrentCalls
 	}
 	var under places
+	refusal := n.refuse("CONCURRENCY_LIMIT_EXCEEDED", "%d calls are under way at once; wait for some to end, or raise %s", most, "limits.max_concurrent_calls")
 	return func(next rpc.ServeFunc) rpc.ServeFunc {
 		return func(ctx context.Context, call *rpc.Call, stream rpc.Stream) error {
 			if !under.take(most) {
-				return n.refuse("CONCURRENCY_LIMIT_EXCEEDED", "%d calls are under way at once; wait for some to end, or raise %s", most, "limits.max_concurrent_calls")
+				return refusal
 			}
 			defer under.leave()
 			return next(ctx, call, stream)

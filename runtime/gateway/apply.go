@@ -28,6 +28,10 @@ func (g *Gateway) Apply(ctx context.Context, p *plan.Plan, grace time.Duration) 
 	return nil
 }
 
+// Drain ends the streams that wait for something to happen, such as subscriptions, with UNAVAILABLE and the reason GATEWAY_STOPPING: they never end by themselves, and
+// nobody need wait for them. Those that come later end at once. All other calls go on.
+func (g *Gateway) Drain() { g.drain(errStopping()) }
+
 // Close ends every namespace and closes every backend, once the calls under way have ended or the context has. Call it when no transport serves any more. Backends
 // that still have calls when the context ends stay open.
 func (g *Gateway) Close(ctx context.Context) error {
@@ -80,7 +84,7 @@ func (g *Gateway) end(ctx context.Context, n *namespace, kept *former, grace tim
 	} else {
 		n.hold.wait(graced.Done())
 	}
-	n.streams.end(replaced(n.name))
+	n.endStreams(replaced(n.name))
 	if kept != nil {
 		kept.end()
 	}

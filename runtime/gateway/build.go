@@ -75,7 +75,8 @@ func (n *generation) abandon(ctx context.Context, before *generation) error {
 // newNamespace opens a namespace. Before is the one that it replaces; nil when there is none.
 func (g *Gateway) newNamespace(ctx context.Context, planned *plan.Namespace, instances map[string]*instance, before *namespace) (*namespace, error) {
 	n := &namespace{
-		name: planned.Name, planned: planned, limits: planned.Limits, log: g.log, hold: newHold(), streams: newEnding(ctx), explain: explain(planned),
+		name: planned.Name, planned: planned, limits: planned.Limits, log: g.log, hold: newHold(), explain: explain(planned),
+		streams: newEnding(context.WithoutCancel(ctx)), subscriptions: newEnding(g.draining),
 	}
 	err := guard(g.log, func() error {
 		top, err := n.open(ctx, g, instances)
@@ -198,6 +199,7 @@ func (n *namespace) close(ctx context.Context) error {
 	for _, used := range n.spaces {
 		errs = append(errs, used.on.release(ctx))
 	}
+	n.endStreams(nil) // nothing is left of them but what the gateway remembers
 	return errors.Join(errs...)
 }
 

@@ -14,8 +14,9 @@ type ending struct {
 	end  context.CancelCauseFunc
 }
 
+// newEnding returns an ending that comes with its context's at the latest, for the same cause.
 func newEnding(ctx context.Context) *ending {
-	over, end := context.WithCancelCause(context.WithoutCancel(ctx))
+	over, end := context.WithCancelCause(ctx)
 	return &ending{over, end}
 }
 
@@ -31,6 +32,12 @@ func (e *ending) during(serve rpc.ServeFunc) rpc.ServeFunc {
 		}
 		return err
 	}
+}
+
+// errStopping is why subscriptions end when the gateway drains.
+func errStopping() error {
+	return fault.New(fault.Unavailable, "the gateway is stopping; subscribe again, and another one will serve you if there is one").
+		WithReason("GATEWAY_STOPPING").WithRetry(0)
 }
 
 // replaced is why the streams and transactions of a namespace end before their time.

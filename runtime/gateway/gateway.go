@@ -56,6 +56,8 @@ type Gateway struct {
 	retiring sync.WaitGroup
 	closing  context.Context //nolint:containedctx // it is no call's: it ends with the gateway
 	close    context.CancelFunc
+	draining context.Context //nolint:containedctx // it is no call's: it ends when the gateway drains
+	drain    context.CancelCauseFunc
 }
 
 // New returns a gateway that serves no namespace yet. What runs in the background for it ends with Close, whatever becomes of the context.
@@ -82,6 +84,7 @@ func New(ctx context.Context, o Options) *Gateway {
 		g.patterns[t.Name] = t
 	}
 	g.closing, g.close = context.WithCancel(context.WithoutCancel(ctx))
+	g.draining, g.drain = context.WithCancelCause(context.WithoutCancel(ctx))
 	g.namespaces.Store(&g.current.namespaces)
 	g.lost = g.observed(notFound)
 	return g

@@ -36,6 +36,8 @@ type namespace struct {
 	hold *hold
 	// streams end when the namespace was replaced and the grace is over.
 	streams *ending
+	// subscriptions are the streams that wait for something to happen and never end by themselves. They end when the gateway drains, too.
+	subscriptions *ending
 	// former is the namespace that this one has replaced, when its transactions go on for the grace; formers are all whose transactions may go on, that one first.
 	former  *former
 	formers formers
@@ -62,13 +64,22 @@ func offered(m *rpc.Method) string {
 }
 
 func (n *namespace) routeTo(handler rpc.Handler) rpc.ServeFunc {
+	serve := func(ctx context.Context, _ *rpc.Call, stream rpc.Stream) error { return handler.Serve(ctx, stream) }
 	switch {
+	case handler.Method.Shape != rpc.ShapeUnary && handler.Method.Blocking:
+		return n.subscriptions.during(serve)
 	case handler.Method.Shape != rpc.ShapeUnary:
-		return n.streams.during(func(ctx context.Context, _ *rpc.Call, stream rpc.Stream) error { return handler.Serve(ctx, stream) })
+		return n.streams.during(serve)
 	case len(n.formers) > 0 && bound(handler.Method):
 		return n.formers.orHere(handler)
 	}
-	return func(ctx context.Context, _ *rpc.Call, stream rpc.Stream) error { return handler.Serve(ctx, stream) }
+	return serve
+}
+
+// endStreams ends every stream of the namespace for a cause.
+func (n *namespace) endStreams(cause error) {
+	n.streams.end(cause)
+	n.subscriptions.end(cause)
 }
 
 // route is the last step: the handler of the call's method.

@@ -340,7 +340,10 @@ func (c *call) finish(err error) {
 		return
 	}
 	// Trailers only: one block for an error before anything was sent.
-	_ = c.stream.Respond(appendTrailers(append([]byte(nil), c.encoding.header...), err, c.trailer), nil, nil) // as above
+	out := getScratch()
+	defer out.put()
+	out.b = c.route.failures.appendTrailers(append(out.b, c.encoding.header...), err, c.trailer)
+	_ = c.stream.Respond(out.b, nil, nil) // as above
 }
 
 // success is the block of trailers of a call that went well and has nothing to add.
@@ -350,7 +353,7 @@ func (c *call) trailers(err error) []byte {
 	if err == nil && len(c.trailer) == 0 {
 		return success
 	}
-	return appendTrailers(nil, err, c.trailer)
+	return c.route.failures.appendTrailers(nil, err, c.trailer)
 }
 
 // SetHeader sets a field of the response's header.

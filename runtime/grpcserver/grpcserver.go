@@ -38,6 +38,8 @@ type route struct {
 	method *rpc.Method
 	serve  rpc.ServeFunc
 	plan   h2.Plan
+
+	failures failures
 }
 
 // New returns a handler that serves gRPC by routes, and gives every other request to rest. A call for which admit returns an error is refused with it; admit is called
@@ -130,7 +132,7 @@ func refuse(s *h2.Stream, err error) {
 		return
 	}
 	// Clients hold the answer to the content type of the question.
-	_ = s.Respond(appendTrailers(bytes.Clone(encoding.header), err, nil), nil, nil) // a peer that is gone does not read it
+	_ = s.Respond(appendFault(bytes.Clone(encoding.header), fault.Public(err)), nil, nil) // a peer that is gone does not read it
 }
 
 // responseHeader is the header block of a response.

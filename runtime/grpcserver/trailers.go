@@ -2,9 +2,9 @@ package grpcserver
 
 import (
 	"encoding/base64"
-	"slices"
 	"strconv"
 	"strings"
+	"sync/atomic"
 
 	"google.golang.org/genproto/googleapis/rpc/status"
 	"google.golang.org/protobuf/proto"
@@ -14,16 +14,42 @@ import (
 	"github.com/prismgate/prism/runtime/h2"
 )
 
+// failures keeps the fields of an error that was returned again: the gateway refuses calls beyond a limit with one error for all, and a client that keeps on must cost
+// little. An error is not changed once it was returned, so that it is known by its address.
+type failures struct {
+	last atomic.Pointer[fault.Error]
+	kept atomic.Pointer[failure]
+}
+
+// failure is an error and the fields that tell of it.
+type failure struct {
+	fault  *fault.Error
+	fields []byte
+}
+
 // appendTrailers appends the fields that end a call.
-func appendTrailers(block []byte, err error, more fields) []byte {
+func (f *failures) appendTrailers(block []byte, err error, more fields) []byte {
 	if err == nil {
 		return more.appendTo(append(block, success...))
 	}
 	public := fault.Public(err)
+	switch kept := f.kept.Load(); {
+	case kept != nil && kept.fault == public:
+		block = append(block, kept.fields...)
+	case f.last.Load() == public:
+		kept = &failure{public, appendFault(nil, public)}
+		f.kept.Store(kept)
+		block = append(block, kept.fields...)
+	default:
+		f.last.Store(public)
+		block = appendFault(block, public)
+	}
+	return more.appendTo(block)
+}
+
+// appendFault appends the fields that tell of an error.
+func appendFault(block []byte, public *fault.Error) []byte {
 	message, details := percentEncode(public.Message), encodeDetails(public)
-	// At once and not by doubling: a client that keeps going beyond a limit is answered so again and again.
-	const names = 64 // what the names take, and the lengths
-	block = slices.Grow(block, names+len(message)+base64.RawStdEncoding.EncodedLen(len(details))+more.size())
 	block = h2.AppendField(block, "grpc-status", strconv.Itoa(int(public.Code)))
 	if message != "" {
 		block = h2.AppendField(block, "grpc-message", message)
@@ -31,7 +57,7 @@ func appendTrailers(block []byte, err error, more fields) []byte {
 	if details != nil {
 		block = h2.AppendField(block, "grpc-status-details-bin", base64.RawStdEncoding.EncodeToString(details))
 	}
-	return more.appendTo(block)
+	return block
 }
 
 // encodeDetails returns the google.rpc.Status of an error that has details, or nil.
@@ -93,16 +119,6 @@ type field struct{ name, value string }
 
 // fields are what a handler adds to a header or a trailer.
 type fields []field
-
-// size is the most that the fields take in a header block.
-func (f fields) size() int {
-	const lengths = 8
-	sum := 0
-	for _, field := range f {
-		sum += lengths + len(field.name) + len(field.value)
-	}
-	return sum
-}
 
 func (f *fields) set(name, value string) {
 	name = strings.ToLower(name)

@@ -2,6 +2,7 @@ package grpcserver
 
 import (
 	"net/url"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -69,7 +70,7 @@ func TestHandlersCannotSetTheProtocolsFields(t *testing.T) {
 }
 
 func TestTrailersOfAnError(t *testing.T) {
-	got := decodeBlock(t, appendTrailers(nil, fault.New(fault.NotFound, "\xff no").WithReason("GONE"), fields{{"x-more", "1"}}))
+	got := decodeBlock(t, new(failures).appendTrailers(nil, fault.New(fault.NotFound, "\xff no").WithReason("GONE"), fields{{"x-more", "1"}}))
 	require.Equal(t, []string{"5"}, got["grpc-status"])
 	require.Equal(t, []string{"%FF no"}, got["grpc-message"])
 	require.Equal(t, []string{"1"}, got["x-more"])
@@ -78,7 +79,7 @@ func TestTrailersOfAnError(t *testing.T) {
 	require.Equal(t, int32(5), s.Code)
 	require.Len(t, s.Details, 1)
 	require.Nil(t, encodeDetails(fault.New(fault.NotFound, "no")))
-	require.Equal(t, map[string][]string{"grpc-status": {"0"}}, decodeBlock(t, appendTrailers(nil, nil, nil)))
+	require.Equal(t, map[string][]string{"grpc-status": {"0"}}, decodeBlock(t, new(failures).appendTrailers(nil, nil, nil)))
 }
 
 func TestContentTypes(t *testing.T) {
@@ -100,4 +101,24 @@ func TestErrorsOfDecodingDoNotRepeatThePayload(t *testing.T) {
 		require.Equal(t, fault.InvalidArgument, fault.CodeOf(err))
 		require.NotContains(t, fault.Public(err).Message, "secret")
 	}
+}
+
+func TestAnErrorThatComesAgainIsToldTheSame(t *testing.T) {
+	f := new(failures)
+	one := fault.New(fault.ResourceExhausted, "no more").WithReason("LIMIT").WithRetry(time.Second)
+	other := fault.New(fault.NotFound, "none")
+	want := decodeBlock(t, appendFault(nil, one))
+	for i := range 4 {
+		more := fields{{"x-request-id", strconv.Itoa(i)}}
+		got := decodeBlock(t, f.appendTrailers(nil, one, more))
+		require.Equal(t, []string{strconv.Itoa(i)}, got["x-request-id"])
+		delete(got, "x-request-id")
+		require.Equal(t, want, got)
+		require.Equal(t, map[string][]string{"grpc-status": {"5"}, "grpc-message": {"none"}}, decodeBlock(t, f.appendTrailers(nil, other, nil)))
+	}
+	_ = f.appendTrailers(nil, one, nil)
+	_ = f.appendTrailers(nil, one, nil)
+	require.Same(t, one, f.kept.Load().fault)
+	block := make([]byte, 0, 1024)
+	require.LessOrEqual(t, testing.AllocsPerRun(100, func() { _ = f.appendTrailers(block, one, nil) }), 1.0, "that of errors.As")
 }

@@ -186,11 +186,12 @@ func (s *Server) Gateway() *gateway.Gateway { return s.gateway }
 // Front is where it is served.
 func (s *Server) Front() *front.Front { return s.front }
 
-// Shutdown turns the server not ready, takes no new calls, lets those under way finish for as long as the configuration says, and closes everything. Calls that do
-// not finish are cut off, and then the error says so.
+// Shutdown turns the server not ready, takes no new calls, ends subscriptions, lets the other calls finish for as long as the configuration says, and closes
+// everything. Calls that do not finish are cut off, and then the error says so.
 func (s *Server) Shutdown(ctx context.Context) error {
 	s.stop()
 	timeout := durationOr(s.status.Load().source.Config.GetServer().GetDrainTimeout(), defaultDrainTimeout)
+	s.gateway.Drain()
 	draining, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	if err := s.front.Shutdown(draining); err != nil {
