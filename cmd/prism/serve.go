@@ -48,8 +48,8 @@ Addresses that other machines can reach are refused while nobody is authenticate
 gateway; with --client-ca clients need a certificate too, and --listen may be any address. --admin has no TLS, and
 --insecure takes the risk.
 
-SIGTERM or SIGINT stops it: it turns not ready, takes no new calls, and lets those under way finish for as long as
---drain-timeout. Calls that do not finish in time are cut off; the exit code is then 1. A second signal
+SIGTERM or SIGINT stops it: it turns not ready, takes no new calls, ends subscriptions, and lets the other calls finish
+for as long as --drain-timeout. Calls that do not finish in time are cut off; the exit code is then 1. A second signal
 ends it at once.`,
 		Example: `  # Serve on ` + config.DefaultListen + `, with health and metrics on ` + config.DefaultAdmin + `
   prism serve

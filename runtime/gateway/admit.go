@@ -3,6 +3,7 @@ package gateway
 import (
 	"context"
 	"strconv"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -62,11 +63,13 @@ func (n *namespace) limitConcurrency() rpc.Middleware {
 		most = defaultMaxConcurrentCalls
 	}
 	var under places
-	refusal := n.refuse("CONCURRENCY_LIMIT_EXCEEDED", "%d calls are under way at once; wait for some to end, or raise %s", most, "limits.max_concurrent_calls")
+	refusal := sync.OnceValue(func() error { // one for all: a client that keeps on costs little
+		return n.refuse("CONCURRENCY_LIMIT_EXCEEDED", "%d calls are under way at once; wait for some to end, or raise %s", most, "limits.max_concurrent_calls")
+	})
 	return func(next rpc.ServeFunc) rpc.ServeFunc {
 		return func(ctx context.Context, call *rpc.Call, stream rpc.Stream) error {
 			if !under.take(most) {
-				return refusal
+				return refusal()
 			}
 			defer under.leave()
 			return next(ctx, call, stream)

@@ -89,7 +89,8 @@ func (g *Gateway) newNamespace(ctx context.Context, planned *plan.Namespace, ins
 		return nil, errors.Join(err, n.close(context.WithoutCancel(ctx)))
 	}
 	n.inherit(before)
-	n.addRoutes()
+	n.layout = layoutOf(n.handlers, g.layout)
+	g.layout = n.layout
 	n.serve = g.observed(n.pipeline())
 	return n, nil
 }

@@ -20,18 +20,16 @@ func newEnding(ctx context.Context) *ending {
 	return &ending{over, end}
 }
 
-// during serves streams until they end by themselves or are ended.
-func (e *ending) during(serve rpc.ServeFunc) rpc.ServeFunc {
-	return func(ctx context.Context, call *rpc.Call, stream rpc.Stream) error {
-		limited, cancel := context.WithCancelCause(ctx)
-		defer cancel(nil)
-		defer context.AfterFunc(e.over, func() { cancel(context.Cause(e.over)) })()
-		err := serve(limited, call, stream)
-		if cause := context.Cause(limited); err != nil && cause != nil && errors.Is(cause, context.Cause(e.over)) {
-			return cause // what the handler says of a context that ended is not what happened
-		}
-		return err
+// during serves a stream until it ends by itself or is ended.
+func (e *ending) during(ctx context.Context, handler rpc.Handler, stream rpc.Stream) error {
+	limited, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	defer context.AfterFunc(e.over, func() { cancel(context.Cause(e.over)) })()
+	err := handler.Serve(limited, stream)
+	if cause := context.Cause(limited); err != nil && cause != nil && errors.Is(cause, context.Cause(e.over)) {
+		return cause // what the handler says of a context that ended is not what happened
 	}
+	return err
 }
 
 // errStopping is why subscriptions end when the gateway drains.

@@ -83,27 +83,25 @@ func (f *former) call(ctx context.Context, m *rpc.Method, request proto.Message)
 type formers []*former
 
 // orHere serves a call where its transaction is: here, or in a former namespace. Which one it is says each that does not know its handle.
-func (all formers) orHere(here rpc.Handler) rpc.ServeFunc {
-	return func(ctx context.Context, _ *rpc.Call, stream rpc.Stream) error {
-		if !slices.ContainsFunc(all, func(f *former) bool { return !f.gone() }) {
-			return here.Serve(ctx, stream)
-		}
-		request := here.Method.NewRequest()
-		if err := stream.Receive(request); err != nil {
-			return err
-		}
-		response, err := here.Call(ctx, proto.Clone(request))
-		switch {
-		case fault.CodeOf(err) == fault.FailedPrecondition:
-			response, err = all.call(ctx, here.Method, request, err)
-		case err == nil && here.Method.Name == "Rollback":
-			all.rollback(ctx, here.Method, request)
-		}
-		if err != nil {
-			return err
-		}
-		return stream.Send(response)
+func (all formers) orHere(ctx context.Context, here rpc.Handler, stream rpc.Stream) error {
+	if !slices.ContainsFunc(all, func(f *former) bool { return !f.gone() }) {
+		return here.Serve(ctx, stream)
 	}
+	request := here.Method.NewRequest()
+	if err := stream.Receive(request); err != nil {
+		return err
+	}
+	response, err := here.Call(ctx, proto.Clone(request))
+	switch {
+	case fault.CodeOf(err) == fault.FailedPrecondition:
+		response, err = all.call(ctx, here.Method, request, err)
+	case err == nil && here.Method.Name == "Rollback":
+		all.rollback(ctx, here.Method, request)
+	}
+	if err != nil {
+		return err
+	}
+	return stream.Send(response)
 }
 
 // call calls the one that knows the transaction. When none does, the error is the one from here, or that the transaction may have ended with a former.

@@ -52,6 +52,7 @@ type Gateway struct {
 
 	applying sync.Mutex
 	current  *generation
+	layout   *layout // of the namespace that was made last
 	// retiring are the namespaces and instances that are on their way out.
 	retiring sync.WaitGroup
 	closing  context.Context //nolint:containedctx // it is no call's: it ends with the gateway

@@ -3,7 +3,6 @@ package gateway
 import (
 	"context"
 	"log/slog"
-	"slices"
 	"strings"
 
 	configv1 "github.com/prismgate/prism/gen/go/prism/config/v1"
@@ -19,10 +18,9 @@ type namespace struct {
 	planned *plan.Namespace
 	limits  *configv1.NamespaceLimits
 	log     *slog.Logger
-	// offers are the catalog names of its interfaces and the names of its services, sorted.
-	offers   []string
+	layout  *layout
+	// handlers stand as the layout says.
 	handlers []rpc.Handler
-	routes   map[*rpc.Method]rpc.ServeFunc
 	// serve is the whole pipeline.
 	serve rpc.ServeFunc
 	// explain says what serves the namespace, for callers who may ask.
@@ -43,39 +41,6 @@ type namespace struct {
 	formers formers
 }
 
-// addRoutes routes calls to the handlers.
-func (n *namespace) addRoutes() {
-	n.routes = make(map[*rpc.Method]rpc.ServeFunc, len(n.handlers))
-	for _, handler := range n.handlers {
-		n.routes[handler.Method] = n.routeTo(handler)
-		if name := offered(handler.Method); !slices.Contains(n.offers, name) {
-			n.offers = append(n.offers, name)
-		}
-	}
-	slices.Sort(n.offers)
-}
-
-// offered is what people call what a method belongs to: an interface or a service.
-func offered(m *rpc.Method) string {
-	if m.Interface != "" {
-		return m.Interface
-	}
-	return m.Service
-}
-
-func (n *namespace) routeTo(handler rpc.Handler) rpc.ServeFunc {
-	serve := func(ctx context.Context, _ *rpc.Call, stream rpc.Stream) error { return handler.Serve(ctx, stream) }
-	switch {
-	case handler.Method.Shape != rpc.ShapeUnary && handler.Method.Blocking:
-		return n.subscriptions.during(serve)
-	case handler.Method.Shape != rpc.ShapeUnary:
-		return n.streams.during(serve)
-	case len(n.formers) > 0 && bound(handler.Method):
-		return n.formers.orHere(handler)
-	}
-	return serve
-}
-
 // endStreams ends every stream of the namespace for a cause.
 func (n *namespace) endStreams(cause error) {
 	n.streams.end(cause)
@@ -84,14 +49,23 @@ func (n *namespace) endStreams(cause error) {
 
 // route is the last step: the handler of the call's method.
 func (n *namespace) route(ctx context.Context, call *rpc.Call, stream rpc.Stream) error {
-	route := n.routes[call.Method]
-	if route == nil {
+	i, ok := n.layout.at[call.Method]
+	if !ok {
 		return n.notOffered(call.Method)
 	}
-	return route(ctx, call, stream)
+	handler := n.handlers[i]
+	switch {
+	case call.Method.Shape != rpc.ShapeUnary && call.Method.Blocking:
+		return n.subscriptions.during(ctx, handler, stream)
+	case call.Method.Shape != rpc.ShapeUnary:
+		return n.streams.during(ctx, handler, stream)
+	case len(n.formers) > 0 && bound(call.Method):
+		return n.formers.orHere(ctx, handler, stream)
+	}
+	return handler.Serve(ctx, stream)
 }
 
 func (n *namespace) notOffered(m *rpc.Method) error {
-	return fault.New(fault.Unimplemented, "namespace %q does not offer %s; it offers %s", n.name, offered(m), strings.Join(n.offers, ", ")).
+	return fault.New(fault.Unimplemented, "namespace %q does not offer %s; it offers %s", n.name, offered(m), strings.Join(n.layout.offers, ", ")).
 		WithReason("INTERFACE_NOT_OFFERED", "namespace", n.name, "interface", offered(m))
 }

@@ -2,6 +2,7 @@ package rpc
 
 import (
 	"context"
+	"slices"
 
 	"google.golang.org/protobuf/proto"
 )
@@ -31,42 +32,54 @@ func Chain(last ServeFunc, middleware ...Middleware) ServeFunc {
 	return last
 }
 
-// Handler is an implementation of one method, free of any transport. Make one with [Unary], [ServerStream], [ClientStream] or [Bidi]; generated code does,
-// for every method of an interface.
+// Handler is an implementation of one method, free of any transport. Make one with [Unary], [ServerStream], [ClientStream] or [Bidi]; generated code makes those of an
+// interface once, with [UnaryOf] and its like, and gives them an implementation with [Bind]: a gateway has a handler for every method of every namespace, and what is made
+// for each would be most of what its memory is made of.
 type Handler struct {
 	// Method is what is implemented.
 	Method *Method
+	// implementation is what the functions below are given first.
+	implementation any
 	// unary answers one request; set when the method's shape is unary.
-	unary func(ctx context.Context, request proto.Message) (proto.Message, error)
+	unary func(implementation any, ctx context.Context, request proto.Message) (proto.Message, error) //nolint:revive // the implementation is the receiver
 	// stream serves the other shapes.
-	stream func(ctx context.Context, stream Stream) error
+	stream func(implementation any, ctx context.Context, stream Stream) error //nolint:revive // as above
 }
 
 // Call answers a request of a unary method without a stream. The request's type must be the method's.
 func (h Handler) Call(ctx context.Context, request proto.Message) (proto.Message, error) {
-	return h.unary(ctx, request)
+	return h.unary(h.implementation, ctx, request)
 }
 
 // Serve serves one call: it receives, calls the implementation, and sends.
 func (h Handler) Serve(ctx context.Context, stream Stream) error {
 	if h.unary == nil {
-		return h.stream(ctx, stream)
+		return h.stream(h.implementation, ctx, stream)
 	}
 	request := h.Method.NewRequest()
 	if err := stream.Receive(request); err != nil {
 		return err
 	}
-	response, err := h.unary(ctx, request)
+	response, err := h.unary(h.implementation, ctx, request)
 	if err != nil {
 		return err
 	}
 	return stream.Send(response)
 }
 
-// Unary makes the handler of a unary method.
-func Unary[Request, Response proto.Message](m *Method, fn func(context.Context, Request) (Response, error)) Handler {
-	return Handler{Method: m, unary: func(ctx context.Context, request proto.Message) (proto.Message, error) {
-		response, err := fn(ctx, request.(Request))
+// Bind returns handlers that [UnaryOf] and its like have made, with what implements their methods.
+func Bind(handlers []Handler, implementation any) []Handler {
+	bound := slices.Clone(handlers)
+	for i := range bound {
+		bound[i].implementation = implementation
+	}
+	return bound
+}
+
+// UnaryOf makes the handler of a unary method that is still to be given its implementation: fn is the method's expression, such as Basic.Get.
+func UnaryOf[Implementation any, Request, Response proto.Message](m *Method, fn func(Implementation, context.Context, Request) (Response, error)) Handler {
+	return Handler{Method: m, unary: func(implementation any, ctx context.Context, request proto.Message) (proto.Message, error) {
+		response, err := fn(implementation.(Implementation), ctx, request.(Request))
 		if err != nil {
 			return nil, err
 		}
@@ -74,21 +87,25 @@ func Unary[Request, Response proto.Message](m *Method, fn func(context.Context, 
 	}}
 }
 
-// ServerStream makes the handler of a method that answers with a stream.
-func ServerStream[Request, Response proto.Message](m *Method, fn func(context.Context, Request, func(Response) error) error) Handler {
-	return Handler{Method: m, stream: func(ctx context.Context, stream Stream) error {
+// ServerStreamOf is [UnaryOf] for a method that answers with a stream.
+func ServerStreamOf[Implementation any, Request, Response proto.Message](
+	m *Method, fn func(Implementation, context.Context, Request, func(Response) error) error,
+) Handler {
+	return Handler{Method: m, stream: func(implementation any, ctx context.Context, stream Stream) error {
 		request := m.NewRequest()
 		if err := stream.Receive(request); err != nil {
 			return err
 		}
-		return fn(ctx, request.(Request), func(response Response) error { return stream.Send(response) })
+		return fn(implementation.(Implementation), ctx, request.(Request), sender[Response](stream))
 	}}
 }
 
-// ClientStream makes the handler of a method that takes a stream; receive returns io.EOF after the last request.
-func ClientStream[Request, Response proto.Message](m *Method, fn func(ctx context.Context, receive func() (Request, error)) (Response, error)) Handler {
-	return Handler{Method: m, stream: func(ctx context.Context, stream Stream) error {
-		response, err := fn(ctx, receiver[Request](m, stream))
+// ClientStreamOf is [UnaryOf] for a method that takes a stream; receive returns io.EOF after the last request.
+func ClientStreamOf[Implementation any, Request, Response proto.Message](
+	m *Method, fn func(implementation Implementation, ctx context.Context, receive func() (Request, error)) (Response, error), //nolint:revive // a method's expression
+) Handler {
+	return Handler{Method: m, stream: func(implementation any, ctx context.Context, stream Stream) error {
+		response, err := fn(implementation.(Implementation), ctx, receiver[Request](m, stream))
 		if err != nil {
 			return err
 		}
@@ -96,11 +113,49 @@ func ClientStream[Request, Response proto.Message](m *Method, fn func(ctx contex
 	}}
 }
 
+// BidiOf is [UnaryOf] for a method that takes a stream and answers with one.
+func BidiOf[Implementation any, Request, Response proto.Message](
+	m *Method, fn func(implementation Implementation, ctx context.Context, receive func() (Request, error), send func(Response) error) error, //nolint:revive // as above
+) Handler {
+	return Handler{Method: m, stream: func(implementation any, ctx context.Context, stream Stream) error {
+		return fn(implementation.(Implementation), ctx, receiver[Request](m, stream), sender[Response](stream))
+	}}
+}
+
+// Unary makes the handler of a unary method.
+func Unary[Request, Response proto.Message](m *Method, fn func(context.Context, Request) (Response, error)) Handler {
+	return unbound(UnaryOf(m, func(_ struct{}, ctx context.Context, request Request) (Response, error) { return fn(ctx, request) }))
+}
+
+// ServerStream makes the handler of a method that answers with a stream.
+func ServerStream[Request, Response proto.Message](m *Method, fn func(context.Context, Request, func(Response) error) error) Handler {
+	return unbound(ServerStreamOf(m, func(_ struct{}, ctx context.Context, request Request, send func(Response) error) error {
+		return fn(ctx, request, send)
+	}))
+}
+
+// ClientStream makes the handler of a method that takes a stream; receive returns io.EOF after the last request.
+func ClientStream[Request, Response proto.Message](m *Method, fn func(ctx context.Context, receive func() (Request, error)) (Response, error)) Handler {
+	return unbound(ClientStreamOf(m, func(_ struct{}, ctx context.Context, receive func() (Request, error)) (Response, error) {
+		return fn(ctx, receive)
+	}))
+}
+
 // Bidi makes the handler of a method that takes a stream and answers with one.
 func Bidi[Request, Response proto.Message](m *Method, fn func(ctx context.Context, receive func() (Request, error), send func(Response) error) error) Handler {
-	return Handler{Method: m, stream: func(ctx context.Context, stream Stream) error {
-		return fn(ctx, receiver[Request](m, stream), func(response Response) error { return stream.Send(response) })
-	}}
+	return unbound(BidiOf(m, func(_ struct{}, ctx context.Context, receive func() (Request, error), send func(Response) error) error {
+		return fn(ctx, receive, send)
+	}))
+}
+
+// unbound gives a handler an implementation that is none: its function has what it needs.
+func unbound(h Handler) Handler {
+	h.implementation = struct{}{}
+	return h
+}
+
+func sender[Response proto.Message](stream Stream) func(Response) error {
+	return func(response Response) error { return stream.Send(response) }
 }
 
 func receiver[Request proto.Message](m *Method, stream Stream) func() (Request, error) {

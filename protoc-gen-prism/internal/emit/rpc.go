@@ -61,6 +61,7 @@ func (s *rpcService) emit(f *jen.File) {
 		jen.Func().Id(s.MethodsFunc()).Params().Index().Add(methodType()).Block(
 			jen.Return(jen.Qual("slices", "Clone").Call(jen.Id(s.Table()).Index(jen.Op(":")))),
 		))
+	declare(f, "", s.handlerTable())
 	declare(f, fmt.Sprintf("%s returns a handler for each method of an implementation of %s.", s.HandlersFunc(), s.said), s.handlers())
 	declare(f, fmt.Sprintf("%s returns the client of %s on a connection.", s.NewClientFunc(), s.said),
 		jen.Func().Id(s.NewClientFunc()).Params(connParam()).Add(ident(s.contract)).Block(
@@ -110,14 +111,18 @@ func (s *rpcService) tableEntry(m *model.Method) []jen.Code {
 	return append(entry, keyed("NewRequest", newMessage(m.Request)), keyed("NewResponse", newMessage(m.Response)))
 }
 
-func (s *rpcService) handlers() jen.Code {
+// handlerTable declares the service's handlers, which are made once and wait for an implementation.
+func (s *rpcService) handlerTable() jen.Code {
 	var handlers []jen.Code
 	for n, m := range s.Methods {
-		handlers = append(handlers, jen.Qual(rpcPath, shape(m)).Call(s.tableAt(n), jen.Id("implementation").Dot(m.GoName)))
+		handlers = append(handlers, jen.Qual(rpcPath, shape(m)+"Of").Call(s.tableAt(n), jen.Add(ident(s.contract)).Dot(m.GoName)))
 	}
-	result := jen.Index().Qual(rpcPath, "Handler")
-	return jen.Func().Id(s.HandlersFunc()).Params(jen.Id("implementation").Add(ident(s.contract))).Add(result).Block(
-		jen.Return(jen.Add(result).Add(literal(handlers...))),
+	return jen.Var().Id(s.HandlerTable()).Op("=").Index(jen.Op("...")).Qual(rpcPath, "Handler").Add(literal(handlers...))
+}
+
+func (s *rpcService) handlers() jen.Code {
+	return jen.Func().Id(s.HandlersFunc()).Params(jen.Id("implementation").Add(ident(s.contract))).Index().Qual(rpcPath, "Handler").Block(
+		jen.Return(jen.Qual(rpcPath, "Bind").Call(jen.Id(s.HandlerTable()).Index(jen.Op(":")), jen.Id("implementation"))),
 	)
 }
 

@@ -40,12 +40,15 @@ func (s *Service) Guard() string { return Unexported(s.GoName) + "Guard" }
 // Table is the variable that has a service's methods.
 func (s *Service) Table() string { return Unexported(s.GoName) + "Table" }
 
+// HandlerTable is the variable with the handlers that wait for an implementation.
+func (s *Service) HandlerTable() string { return Unexported(s.GoName) + "Handlers" }
+
 // Client is the type of a service's client.
 func (s *Service) Client() string { return Unexported(s.GoName) + "Client" }
 
 // emitted are the names that a service takes in its rpc package.
 func (s *Service) emitted() []string {
-	return []string{s.MethodsFunc(), s.HandlersFunc(), s.NewClientFunc(), s.Table(), s.Client()}
+	return []string{s.MethodsFunc(), s.HandlersFunc(), s.NewClientFunc(), s.Table(), s.HandlerTable(), s.Client()}
 }
 
 // checkGoNames keeps what is generated in the packages of messages apart from messages and enums: contracts and checks.

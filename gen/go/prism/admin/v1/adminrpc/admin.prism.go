@@ -40,11 +40,13 @@ func AdminServiceMethods() []*rpc.Method {
 	return slices.Clone(adminServiceTable[:])
 }
 
+var adminServiceHandlers = [...]rpc.Handler{
+	rpc.UnaryOf(adminServiceTable[0], AdminService.GetConfig),
+}
+
 // AdminServiceHandlers returns a handler for each method of an implementation of AdminService.
 func AdminServiceHandlers(implementation AdminService) []rpc.Handler {
-	return []rpc.Handler{
-		rpc.Unary(adminServiceTable[0], implementation.GetConfig),
-	}
+	return rpc.Bind(adminServiceHandlers[:], implementation)
 }
 
 // NewAdminServiceClient returns the client of AdminService on a connection.

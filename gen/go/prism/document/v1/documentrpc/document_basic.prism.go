@@ -59,14 +59,16 @@ func BasicMethods() []*rpc.Method {
 	return slices.Clone(basicTable[:])
 }
 
+var basicHandlers = [...]rpc.Handler{
+	rpc.UnaryOf(basicTable[0], documentv1.Basic.Insert),
+	rpc.UnaryOf(basicTable[1], documentv1.Basic.Update),
+	rpc.UnaryOf(basicTable[2], documentv1.Basic.Delete),
+	rpc.UnaryOf(basicTable[3], documentv1.Basic.Get),
+}
+
 // BasicHandlers returns a handler for each method of an implementation of document_basic.
 func BasicHandlers(implementation documentv1.Basic) []rpc.Handler {
-	return []rpc.Handler{
-		rpc.Unary(basicTable[0], implementation.Insert),
-		rpc.Unary(basicTable[1], implementation.Update),
-		rpc.Unary(basicTable[2], implementation.Delete),
-		rpc.Unary(basicTable[3], implementation.Get),
-	}
+	return rpc.Bind(basicHandlers[:], implementation)
 }
 
 // NewBasicClient returns the client of document_basic on a connection.

@@ -50,13 +50,15 @@ func IndexingMethods() []*rpc.Method {
 	return slices.Clone(indexingTable[:])
 }
 
+var indexingHandlers = [...]rpc.Handler{
+	rpc.UnaryOf(indexingTable[0], documentv1.Indexing.CreateIndex),
+	rpc.UnaryOf(indexingTable[1], documentv1.Indexing.DropIndex),
+	rpc.UnaryOf(indexingTable[2], documentv1.Indexing.ListIndexes),
+}
+
 // IndexingHandlers returns a handler for each method of an implementation of document_indexing.
 func IndexingHandlers(implementation documentv1.Indexing) []rpc.Handler {
-	return []rpc.Handler{
-		rpc.Unary(indexingTable[0], implementation.CreateIndex),
-		rpc.Unary(indexingTable[1], implementation.DropIndex),
-		rpc.Unary(indexingTable[2], implementation.ListIndexes),
-	}
+	return rpc.Bind(indexingHandlers[:], implementation)
 }
 
 // NewIndexingClient returns the client of document_indexing on a connection.

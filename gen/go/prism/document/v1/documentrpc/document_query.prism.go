@@ -50,13 +50,15 @@ func QueryMethods() []*rpc.Method {
 	return slices.Clone(queryTable[:])
 }
 
+var queryHandlers = [...]rpc.Handler{
+	rpc.ServerStreamOf(queryTable[0], documentv1.Query.Find),
+	rpc.UnaryOf(queryTable[1], documentv1.Query.FindOne),
+	rpc.UnaryOf(queryTable[2], documentv1.Query.Aggregate),
+}
+
 // QueryHandlers returns a handler for each method of an implementation of document_query.
 func QueryHandlers(implementation documentv1.Query) []rpc.Handler {
-	return []rpc.Handler{
-		rpc.ServerStream(queryTable[0], implementation.Find),
-		rpc.Unary(queryTable[1], implementation.FindOne),
-		rpc.Unary(queryTable[2], implementation.Aggregate),
-	}
+	return rpc.Bind(queryHandlers[:], implementation)
 }
 
 // NewQueryClient returns the client of document_query on a connection.

@@ -50,13 +50,15 @@ func AnalyticsMethods() []*rpc.Method {
 	return slices.Clone(analyticsTable[:])
 }
 
+var analyticsHandlers = [...]rpc.Handler{
+	rpc.UnaryOf(analyticsTable[0], graphv1.Analytics.ShortestPath),
+	rpc.ServerStreamOf(analyticsTable[1], graphv1.Analytics.PageRank),
+	rpc.ServerStreamOf(analyticsTable[2], graphv1.Analytics.ConnectedComponents),
+}
+
 // AnalyticsHandlers returns a handler for each method of an implementation of graph_analytics.
 func AnalyticsHandlers(implementation graphv1.Analytics) []rpc.Handler {
-	return []rpc.Handler{
-		rpc.Unary(analyticsTable[0], implementation.ShortestPath),
-		rpc.ServerStream(analyticsTable[1], implementation.PageRank),
-		rpc.ServerStream(analyticsTable[2], implementation.ConnectedComponents),
-	}
+	return rpc.Bind(analyticsHandlers[:], implementation)
 }
 
 // NewAnalyticsClient returns the client of graph_analytics on a connection.

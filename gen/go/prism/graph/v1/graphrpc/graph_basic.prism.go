@@ -88,17 +88,19 @@ func BasicMethods() []*rpc.Method {
 	return slices.Clone(basicTable[:])
 }
 
+var basicHandlers = [...]rpc.Handler{
+	rpc.UnaryOf(basicTable[0], graphv1.Basic.AddNode),
+	rpc.UnaryOf(basicTable[1], graphv1.Basic.AddEdge),
+	rpc.UnaryOf(basicTable[2], graphv1.Basic.DeleteNode),
+	rpc.UnaryOf(basicTable[3], graphv1.Basic.DeleteEdge),
+	rpc.UnaryOf(basicTable[4], graphv1.Basic.GetNode),
+	rpc.UnaryOf(basicTable[5], graphv1.Basic.GetEdge),
+	rpc.ServerStreamOf(basicTable[6], graphv1.Basic.GetNeighbors),
+}
+
 // BasicHandlers returns a handler for each method of an implementation of graph_basic.
 func BasicHandlers(implementation graphv1.Basic) []rpc.Handler {
-	return []rpc.Handler{
-		rpc.Unary(basicTable[0], implementation.AddNode),
-		rpc.Unary(basicTable[1], implementation.AddEdge),
-		rpc.Unary(basicTable[2], implementation.DeleteNode),
-		rpc.Unary(basicTable[3], implementation.DeleteEdge),
-		rpc.Unary(basicTable[4], implementation.GetNode),
-		rpc.Unary(basicTable[5], implementation.GetEdge),
-		rpc.ServerStream(basicTable[6], implementation.GetNeighbors),
-	}
+	return rpc.Bind(basicHandlers[:], implementation)
 }
 
 // NewBasicClient returns the client of graph_basic on a connection.

@@ -48,13 +48,15 @@ func QueryMethods() []*rpc.Method {
 	return slices.Clone(queryTable[:])
 }
 
+var queryHandlers = [...]rpc.Handler{
+	rpc.ServerStreamOf(queryTable[0], graphv1.Query.GremlinQuery),
+	rpc.ServerStreamOf(queryTable[1], graphv1.Query.CypherQuery),
+	rpc.ServerStreamOf(queryTable[2], graphv1.Query.SparqlQuery),
+}
+
 // QueryHandlers returns a handler for each method of an implementation of graph_query.
 func QueryHandlers(implementation graphv1.Query) []rpc.Handler {
-	return []rpc.Handler{
-		rpc.ServerStream(queryTable[0], implementation.GremlinQuery),
-		rpc.ServerStream(queryTable[1], implementation.CypherQuery),
-		rpc.ServerStream(queryTable[2], implementation.SparqlQuery),
-	}
+	return rpc.Bind(queryHandlers[:], implementation)
 }
 
 // NewQueryClient returns the client of graph_query on a connection.

@@ -40,12 +40,14 @@ func TraversalMethods() []*rpc.Method {
 	return slices.Clone(traversalTable[:])
 }
 
+var traversalHandlers = [...]rpc.Handler{
+	rpc.ServerStreamOf(traversalTable[0], graphv1.Traversal.TraverseDepthFirst),
+	rpc.ServerStreamOf(traversalTable[1], graphv1.Traversal.TraverseBreadthFirst),
+}
+
 // TraversalHandlers returns a handler for each method of an implementation of graph_traversal.
 func TraversalHandlers(implementation graphv1.Traversal) []rpc.Handler {
-	return []rpc.Handler{
-		rpc.ServerStream(traversalTable[0], implementation.TraverseDepthFirst),
-		rpc.ServerStream(traversalTable[1], implementation.TraverseBreadthFirst),
-	}
+	return rpc.Bind(traversalHandlers[:], implementation)
 }
 
 // NewTraversalClient returns the client of graph_traversal on a connection.

@@ -60,14 +60,16 @@ func BasicMethods() []*rpc.Method {
 	return slices.Clone(basicTable[:])
 }
 
+var basicHandlers = [...]rpc.Handler{
+	rpc.UnaryOf(basicTable[0], keyvaluev1.Basic.Set),
+	rpc.UnaryOf(basicTable[1], keyvaluev1.Basic.Get),
+	rpc.UnaryOf(basicTable[2], keyvaluev1.Basic.Delete),
+	rpc.UnaryOf(basicTable[3], keyvaluev1.Basic.Exists),
+}
+
 // BasicHandlers returns a handler for each method of an implementation of keyvalue_basic.
 func BasicHandlers(implementation keyvaluev1.Basic) []rpc.Handler {
-	return []rpc.Handler{
-		rpc.Unary(basicTable[0], implementation.Set),
-		rpc.Unary(basicTable[1], implementation.Get),
-		rpc.Unary(basicTable[2], implementation.Delete),
-		rpc.Unary(basicTable[3], implementation.Exists),
-	}
+	return rpc.Bind(basicHandlers[:], implementation)
 }
 
 // NewBasicClient returns the client of keyvalue_basic on a connection.

@@ -50,13 +50,15 @@ func BatchMethods() []*rpc.Method {
 	return slices.Clone(batchTable[:])
 }
 
+var batchHandlers = [...]rpc.Handler{
+	rpc.UnaryOf(batchTable[0], keyvaluev1.Batch.BatchSet),
+	rpc.UnaryOf(batchTable[1], keyvaluev1.Batch.BatchGet),
+	rpc.UnaryOf(batchTable[2], keyvaluev1.Batch.BatchDelete),
+}
+
 // BatchHandlers returns a handler for each method of an implementation of keyvalue_batch.
 func BatchHandlers(implementation keyvaluev1.Batch) []rpc.Handler {
-	return []rpc.Handler{
-		rpc.Unary(batchTable[0], implementation.BatchSet),
-		rpc.Unary(batchTable[1], implementation.BatchGet),
-		rpc.Unary(batchTable[2], implementation.BatchDelete),
-	}
+	return rpc.Bind(batchHandlers[:], implementation)
 }
 
 // NewBatchClient returns the client of keyvalue_batch on a connection.

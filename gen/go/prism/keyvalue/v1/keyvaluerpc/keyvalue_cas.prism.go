@@ -38,12 +38,14 @@ func CASMethods() []*rpc.Method {
 	return slices.Clone(casTable[:])
 }
 
+var casHandlers = [...]rpc.Handler{
+	rpc.UnaryOf(casTable[0], keyvaluev1.CAS.CompareAndSwap),
+	rpc.UnaryOf(casTable[1], keyvaluev1.CAS.CompareAndDelete),
+}
+
 // CASHandlers returns a handler for each method of an implementation of keyvalue_cas.
 func CASHandlers(implementation keyvaluev1.CAS) []rpc.Handler {
-	return []rpc.Handler{
-		rpc.Unary(casTable[0], implementation.CompareAndSwap),
-		rpc.Unary(casTable[1], implementation.CompareAndDelete),
-	}
+	return rpc.Bind(casHandlers[:], implementation)
 }
 
 // NewCASClient returns the client of keyvalue_cas on a connection.

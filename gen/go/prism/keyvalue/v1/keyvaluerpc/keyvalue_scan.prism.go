@@ -50,13 +50,15 @@ func ScanMethods() []*rpc.Method {
 	return slices.Clone(scanTable[:])
 }
 
+var scanHandlers = [...]rpc.Handler{
+	rpc.ServerStreamOf(scanTable[0], keyvaluev1.Scan.Scan),
+	rpc.ServerStreamOf(scanTable[1], keyvaluev1.Scan.ScanKeys),
+	rpc.UnaryOf(scanTable[2], keyvaluev1.Scan.Count),
+}
+
 // ScanHandlers returns a handler for each method of an implementation of keyvalue_scan.
 func ScanHandlers(implementation keyvaluev1.Scan) []rpc.Handler {
-	return []rpc.Handler{
-		rpc.ServerStream(scanTable[0], implementation.Scan),
-		rpc.ServerStream(scanTable[1], implementation.ScanKeys),
-		rpc.Unary(scanTable[2], implementation.Count),
-	}
+	return rpc.Bind(scanHandlers[:], implementation)
 }
 
 // NewScanClient returns the client of keyvalue_scan on a connection.

@@ -78,16 +78,18 @@ func TransactionalMethods() []*rpc.Method {
 	return slices.Clone(transactionalTable[:])
 }
 
+var transactionalHandlers = [...]rpc.Handler{
+	rpc.UnaryOf(transactionalTable[0], keyvaluev1.Transactional.BeginTransaction),
+	rpc.UnaryOf(transactionalTable[1], keyvaluev1.Transactional.SetInTransaction),
+	rpc.UnaryOf(transactionalTable[2], keyvaluev1.Transactional.GetInTransaction),
+	rpc.UnaryOf(transactionalTable[3], keyvaluev1.Transactional.DeleteInTransaction),
+	rpc.UnaryOf(transactionalTable[4], keyvaluev1.Transactional.Commit),
+	rpc.UnaryOf(transactionalTable[5], keyvaluev1.Transactional.Rollback),
+}
+
 // TransactionalHandlers returns a handler for each method of an implementation of keyvalue_transactional.
 func TransactionalHandlers(implementation keyvaluev1.Transactional) []rpc.Handler {
-	return []rpc.Handler{
-		rpc.Unary(transactionalTable[0], implementation.BeginTransaction),
-		rpc.Unary(transactionalTable[1], implementation.SetInTransaction),
-		rpc.Unary(transactionalTable[2], implementation.GetInTransaction),
-		rpc.Unary(transactionalTable[3], implementation.DeleteInTransaction),
-		rpc.Unary(transactionalTable[4], implementation.Commit),
-		rpc.Unary(transactionalTable[5], implementation.Rollback),
-	}
+	return rpc.Bind(transactionalHandlers[:], implementation)
 }
 
 // NewTransactionalClient returns the client of keyvalue_transactional on a connection.

@@ -60,14 +60,16 @@ func TTLMethods() []*rpc.Method {
 	return slices.Clone(ttlTable[:])
 }
 
+var ttlHandlers = [...]rpc.Handler{
+	rpc.UnaryOf(ttlTable[0], keyvaluev1.TTL.Expire),
+	rpc.UnaryOf(ttlTable[1], keyvaluev1.TTL.GetTTL),
+	rpc.UnaryOf(ttlTable[2], keyvaluev1.TTL.Persist),
+	rpc.UnaryOf(ttlTable[3], keyvaluev1.TTL.SetWithTTL),
+}
+
 // TTLHandlers returns a handler for each method of an implementation of keyvalue_ttl.
 func TTLHandlers(implementation keyvaluev1.TTL) []rpc.Handler {
-	return []rpc.Handler{
-		rpc.Unary(ttlTable[0], implementation.Expire),
-		rpc.Unary(ttlTable[1], implementation.GetTTL),
-		rpc.Unary(ttlTable[2], implementation.Persist),
-		rpc.Unary(ttlTable[3], implementation.SetWithTTL),
-	}
+	return rpc.Bind(ttlHandlers[:], implementation)
 }
 
 // NewTTLClient returns the client of keyvalue_ttl on a connection.

@@ -58,14 +58,16 @@ func BasicMethods() []*rpc.Method {
 	return slices.Clone(basicTable[:])
 }
 
+var basicHandlers = [...]rpc.Handler{
+	rpc.UnaryOf(basicTable[0], listv1.Basic.PushLeft),
+	rpc.UnaryOf(basicTable[1], listv1.Basic.PushRight),
+	rpc.UnaryOf(basicTable[2], listv1.Basic.PopLeft),
+	rpc.UnaryOf(basicTable[3], listv1.Basic.PopRight),
+}
+
 // BasicHandlers returns a handler for each method of an implementation of list_basic.
 func BasicHandlers(implementation listv1.Basic) []rpc.Handler {
-	return []rpc.Handler{
-		rpc.Unary(basicTable[0], implementation.PushLeft),
-		rpc.Unary(basicTable[1], implementation.PushRight),
-		rpc.Unary(basicTable[2], implementation.PopLeft),
-		rpc.Unary(basicTable[3], implementation.PopRight),
-	}
+	return rpc.Bind(basicHandlers[:], implementation)
 }
 
 // NewBasicClient returns the client of list_basic on a connection.

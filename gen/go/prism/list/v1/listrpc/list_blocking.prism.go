@@ -42,12 +42,14 @@ func BlockingMethods() []*rpc.Method {
 	return slices.Clone(blockingTable[:])
 }
 
+var blockingHandlers = [...]rpc.Handler{
+	rpc.UnaryOf(blockingTable[0], listv1.Blocking.BlockingPopLeft),
+	rpc.UnaryOf(blockingTable[1], listv1.Blocking.BlockingPopRight),
+}
+
 // BlockingHandlers returns a handler for each method of an implementation of list_blocking.
 func BlockingHandlers(implementation listv1.Blocking) []rpc.Handler {
-	return []rpc.Handler{
-		rpc.Unary(blockingTable[0], implementation.BlockingPopLeft),
-		rpc.Unary(blockingTable[1], implementation.BlockingPopRight),
-	}
+	return rpc.Bind(blockingHandlers[:], implementation)
 }
 
 // NewBlockingClient returns the client of list_blocking on a connection.

@@ -58,14 +58,16 @@ func IndexingMethods() []*rpc.Method {
 	return slices.Clone(indexingTable[:])
 }
 
+var indexingHandlers = [...]rpc.Handler{
+	rpc.UnaryOf(indexingTable[0], listv1.Indexing.Get),
+	rpc.UnaryOf(indexingTable[1], listv1.Indexing.Set),
+	rpc.UnaryOf(indexingTable[2], listv1.Indexing.Insert),
+	rpc.UnaryOf(indexingTable[3], listv1.Indexing.Remove),
+}
+
 // IndexingHandlers returns a handler for each method of an implementation of list_indexing.
 func IndexingHandlers(implementation listv1.Indexing) []rpc.Handler {
-	return []rpc.Handler{
-		rpc.Unary(indexingTable[0], implementation.Get),
-		rpc.Unary(indexingTable[1], implementation.Set),
-		rpc.Unary(indexingTable[2], implementation.Insert),
-		rpc.Unary(indexingTable[3], implementation.Remove),
-	}
+	return rpc.Bind(indexingHandlers[:], implementation)
 }
 
 // NewIndexingClient returns the client of list_indexing on a connection.

@@ -39,12 +39,14 @@ func RangeMethods() []*rpc.Method {
 	return slices.Clone(rangeTable[:])
 }
 
+var rangeHandlers = [...]rpc.Handler{
+	rpc.UnaryOf(rangeTable[0], listv1.Range.GetRange),
+	rpc.UnaryOf(rangeTable[1], listv1.Range.Trim),
+}
+
 // RangeHandlers returns a handler for each method of an implementation of list_range.
 func RangeHandlers(implementation listv1.Range) []rpc.Handler {
-	return []rpc.Handler{
-		rpc.Unary(rangeTable[0], implementation.GetRange),
-		rpc.Unary(rangeTable[1], implementation.Trim),
-	}
+	return rpc.Bind(rangeHandlers[:], implementation)
 }
 
 // NewRangeClient returns the client of list_range on a connection.

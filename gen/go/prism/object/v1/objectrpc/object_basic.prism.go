@@ -69,15 +69,17 @@ func BasicMethods() []*rpc.Method {
 	return slices.Clone(basicTable[:])
 }
 
+var basicHandlers = [...]rpc.Handler{
+	rpc.UnaryOf(basicTable[0], objectv1.Basic.Put),
+	rpc.ServerStreamOf(basicTable[1], objectv1.Basic.Get),
+	rpc.UnaryOf(basicTable[2], objectv1.Basic.Head),
+	rpc.UnaryOf(basicTable[3], objectv1.Basic.Delete),
+	rpc.ServerStreamOf(basicTable[4], objectv1.Basic.List),
+}
+
 // BasicHandlers returns a handler for each method of an implementation of object_basic.
 func BasicHandlers(implementation objectv1.Basic) []rpc.Handler {
-	return []rpc.Handler{
-		rpc.Unary(basicTable[0], implementation.Put),
-		rpc.ServerStream(basicTable[1], implementation.Get),
-		rpc.Unary(basicTable[2], implementation.Head),
-		rpc.Unary(basicTable[3], implementation.Delete),
-		rpc.ServerStream(basicTable[4], implementation.List),
-	}
+	return rpc.Bind(basicHandlers[:], implementation)
 }
 
 // NewBasicClient returns the client of object_basic on a connection.

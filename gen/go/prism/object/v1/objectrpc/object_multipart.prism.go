@@ -59,14 +59,16 @@ func MultipartMethods() []*rpc.Method {
 	return slices.Clone(multipartTable[:])
 }
 
+var multipartHandlers = [...]rpc.Handler{
+	rpc.UnaryOf(multipartTable[0], objectv1.Multipart.CreateUpload),
+	rpc.UnaryOf(multipartTable[1], objectv1.Multipart.UploadPart),
+	rpc.UnaryOf(multipartTable[2], objectv1.Multipart.CompleteUpload),
+	rpc.UnaryOf(multipartTable[3], objectv1.Multipart.AbortUpload),
+}
+
 // MultipartHandlers returns a handler for each method of an implementation of object_multipart.
 func MultipartHandlers(implementation objectv1.Multipart) []rpc.Handler {
-	return []rpc.Handler{
-		rpc.Unary(multipartTable[0], implementation.CreateUpload),
-		rpc.Unary(multipartTable[1], implementation.UploadPart),
-		rpc.Unary(multipartTable[2], implementation.CompleteUpload),
-		rpc.Unary(multipartTable[3], implementation.AbortUpload),
-	}
+	return rpc.Bind(multipartHandlers[:], implementation)
 }
 
 // NewMultipartClient returns the client of object_multipart on a connection.

@@ -30,11 +30,13 @@ func RangeMethods() []*rpc.Method {
 	return slices.Clone(rangeTable[:])
 }
 
+var rangeHandlers = [...]rpc.Handler{
+	rpc.ServerStreamOf(rangeTable[0], objectv1.Range.GetRange),
+}
+
 // RangeHandlers returns a handler for each method of an implementation of object_range.
 func RangeHandlers(implementation objectv1.Range) []rpc.Handler {
-	return []rpc.Handler{
-		rpc.ServerStream(rangeTable[0], implementation.GetRange),
-	}
+	return rpc.Bind(rangeHandlers[:], implementation)
 }
 
 // NewRangeClient returns the client of object_range on a connection.

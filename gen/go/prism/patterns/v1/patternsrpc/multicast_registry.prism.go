@@ -163,18 +163,20 @@ func MulticastRegistryServiceMethods() []*rpc.Method {
 	return slices.Clone(multicastRegistryServiceTable[:])
 }
 
+var multicastRegistryServiceHandlers = [...]rpc.Handler{
+	rpc.UnaryOf(multicastRegistryServiceTable[0], MulticastRegistryService.Register),
+	rpc.UnaryOf(multicastRegistryServiceTable[1], MulticastRegistryService.Heartbeat),
+	rpc.UnaryOf(multicastRegistryServiceTable[2], MulticastRegistryService.Deregister),
+	rpc.ServerStreamOf(multicastRegistryServiceTable[3], MulticastRegistryService.Enumerate),
+	rpc.UnaryOf(multicastRegistryServiceTable[4], MulticastRegistryService.Multicast),
+	rpc.ServerStreamOf(multicastRegistryServiceTable[5], MulticastRegistryService.Subscribe),
+	rpc.UnaryOf(multicastRegistryServiceTable[6], MulticastRegistryService.Acknowledge),
+	rpc.UnaryOf(multicastRegistryServiceTable[7], MulticastRegistryService.Redrive),
+}
+
 // MulticastRegistryServiceHandlers returns a handler for each method of an implementation of MulticastRegistryService.
 func MulticastRegistryServiceHandlers(implementation MulticastRegistryService) []rpc.Handler {
-	return []rpc.Handler{
-		rpc.Unary(multicastRegistryServiceTable[0], implementation.Register),
-		rpc.Unary(multicastRegistryServiceTable[1], implementation.Heartbeat),
-		rpc.Unary(multicastRegistryServiceTable[2], implementation.Deregister),
-		rpc.ServerStream(multicastRegistryServiceTable[3], implementation.Enumerate),
-		rpc.Unary(multicastRegistryServiceTable[4], implementation.Multicast),
-		rpc.ServerStream(multicastRegistryServiceTable[5], implementation.Subscribe),
-		rpc.Unary(multicastRegistryServiceTable[6], implementation.Acknowledge),
-		rpc.Unary(multicastRegistryServiceTable[7], implementation.Redrive),
-	}
+	return rpc.Bind(multicastRegistryServiceHandlers[:], implementation)
 }
 
 // NewMulticastRegistryServiceClient returns the client of MulticastRegistryService on a connection.

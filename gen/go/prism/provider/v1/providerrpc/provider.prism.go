@@ -126,15 +126,17 @@ func PatternProviderMethods() []*rpc.Method {
 	return slices.Clone(patternProviderTable[:])
 }
 
+var patternProviderHandlers = [...]rpc.Handler{
+	rpc.UnaryOf(patternProviderTable[0], PatternProvider.Initialize),
+	rpc.UnaryOf(patternProviderTable[1], PatternProvider.HealthCheck),
+	rpc.UnaryOf(patternProviderTable[2], PatternProvider.Execute),
+	rpc.BidiOf(patternProviderTable[3], PatternProvider.ExecuteStream),
+	rpc.UnaryOf(patternProviderTable[4], PatternProvider.Shutdown),
+}
+
 // PatternProviderHandlers returns a handler for each method of an implementation of PatternProvider.
 func PatternProviderHandlers(implementation PatternProvider) []rpc.Handler {
-	return []rpc.Handler{
-		rpc.Unary(patternProviderTable[0], implementation.Initialize),
-		rpc.Unary(patternProviderTable[1], implementation.HealthCheck),
-		rpc.Unary(patternProviderTable[2], implementation.Execute),
-		rpc.Bidi(patternProviderTable[3], implementation.ExecuteStream),
-		rpc.Unary(patternProviderTable[4], implementation.Shutdown),
-	}
+	return rpc.Bind(patternProviderHandlers[:], implementation)
 }
 
 // NewPatternProviderClient returns the client of PatternProvider on a connection.

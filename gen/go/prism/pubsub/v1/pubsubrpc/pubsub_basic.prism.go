@@ -50,13 +50,15 @@ func BasicMethods() []*rpc.Method {
 	return slices.Clone(basicTable[:])
 }
 
+var basicHandlers = [...]rpc.Handler{
+	rpc.UnaryOf(basicTable[0], pubsubv1.Basic.Publish),
+	rpc.ServerStreamOf(basicTable[1], pubsubv1.Basic.Subscribe),
+	rpc.UnaryOf(basicTable[2], pubsubv1.Basic.Unsubscribe),
+}
+
 // BasicHandlers returns a handler for each method of an implementation of pubsub_basic.
 func BasicHandlers(implementation pubsubv1.Basic) []rpc.Handler {
-	return []rpc.Handler{
-		rpc.Unary(basicTable[0], implementation.Publish),
-		rpc.ServerStream(basicTable[1], implementation.Subscribe),
-		rpc.Unary(basicTable[2], implementation.Unsubscribe),
-	}
+	return rpc.Bind(basicHandlers[:], implementation)
 }
 
 // NewBasicClient returns the client of pubsub_basic on a connection.

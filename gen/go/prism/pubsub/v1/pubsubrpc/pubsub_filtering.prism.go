@@ -40,12 +40,14 @@ func FilteringMethods() []*rpc.Method {
 	return slices.Clone(filteringTable[:])
 }
 
+var filteringHandlers = [...]rpc.Handler{
+	rpc.UnaryOf(filteringTable[0], pubsubv1.Filtering.PublishWithAttributes),
+	rpc.ServerStreamOf(filteringTable[1], pubsubv1.Filtering.SubscribeFiltered),
+}
+
 // FilteringHandlers returns a handler for each method of an implementation of pubsub_filtering.
 func FilteringHandlers(implementation pubsubv1.Filtering) []rpc.Handler {
-	return []rpc.Handler{
-		rpc.Unary(filteringTable[0], implementation.PublishWithAttributes),
-		rpc.ServerStream(filteringTable[1], implementation.SubscribeFiltered),
-	}
+	return rpc.Bind(filteringHandlers[:], implementation)
 }
 
 // NewFilteringClient returns the client of pubsub_filtering on a connection.

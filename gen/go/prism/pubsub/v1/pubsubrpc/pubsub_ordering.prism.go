@@ -40,12 +40,14 @@ func OrderingMethods() []*rpc.Method {
 	return slices.Clone(orderingTable[:])
 }
 
+var orderingHandlers = [...]rpc.Handler{
+	rpc.UnaryOf(orderingTable[0], pubsubv1.Ordering.PublishOrdered),
+	rpc.ServerStreamOf(orderingTable[1], pubsubv1.Ordering.SubscribeOrdered),
+}
+
 // OrderingHandlers returns a handler for each method of an implementation of pubsub_ordering.
 func OrderingHandlers(implementation pubsubv1.Ordering) []rpc.Handler {
-	return []rpc.Handler{
-		rpc.Unary(orderingTable[0], implementation.PublishOrdered),
-		rpc.ServerStream(orderingTable[1], implementation.SubscribeOrdered),
-	}
+	return rpc.Bind(orderingHandlers[:], implementation)
 }
 
 // NewOrderingClient returns the client of pubsub_ordering on a connection.

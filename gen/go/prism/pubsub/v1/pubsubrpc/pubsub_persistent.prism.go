@@ -60,14 +60,16 @@ func PersistentMethods() []*rpc.Method {
 	return slices.Clone(persistentTable[:])
 }
 
+var persistentHandlers = [...]rpc.Handler{
+	rpc.UnaryOf(persistentTable[0], pubsubv1.Persistent.PublishPersistent),
+	rpc.ServerStreamOf(persistentTable[1], pubsubv1.Persistent.SubscribeDurable),
+	rpc.UnaryOf(persistentTable[2], pubsubv1.Persistent.GetLastMessageID),
+	rpc.UnaryOf(persistentTable[3], pubsubv1.Persistent.Acknowledge),
+}
+
 // PersistentHandlers returns a handler for each method of an implementation of pubsub_persistent.
 func PersistentHandlers(implementation pubsubv1.Persistent) []rpc.Handler {
-	return []rpc.Handler{
-		rpc.Unary(persistentTable[0], implementation.PublishPersistent),
-		rpc.ServerStream(persistentTable[1], implementation.SubscribeDurable),
-		rpc.Unary(persistentTable[2], implementation.GetLastMessageID),
-		rpc.Unary(persistentTable[3], implementation.Acknowledge),
-	}
+	return rpc.Bind(persistentHandlers[:], implementation)
 }
 
 // NewPersistentClient returns the client of pubsub_persistent on a connection.

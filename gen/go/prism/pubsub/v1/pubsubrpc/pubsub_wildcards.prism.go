@@ -31,11 +31,13 @@ func WildcardsMethods() []*rpc.Method {
 	return slices.Clone(wildcardsTable[:])
 }
 
+var wildcardsHandlers = [...]rpc.Handler{
+	rpc.ServerStreamOf(wildcardsTable[0], pubsubv1.Wildcards.SubscribePattern),
+}
+
 // WildcardsHandlers returns a handler for each method of an implementation of pubsub_wildcards.
 func WildcardsHandlers(implementation pubsubv1.Wildcards) []rpc.Handler {
-	return []rpc.Handler{
-		rpc.ServerStream(wildcardsTable[0], implementation.SubscribePattern),
-	}
+	return rpc.Bind(wildcardsHandlers[:], implementation)
 }
 
 // NewWildcardsClient returns the client of pubsub_wildcards on a connection.

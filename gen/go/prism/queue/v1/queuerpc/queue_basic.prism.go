@@ -50,13 +50,15 @@ func BasicMethods() []*rpc.Method {
 	return slices.Clone(basicTable[:])
 }
 
+var basicHandlers = [...]rpc.Handler{
+	rpc.UnaryOf(basicTable[0], queuev1.Basic.Enqueue),
+	rpc.UnaryOf(basicTable[1], queuev1.Basic.Dequeue),
+	rpc.UnaryOf(basicTable[2], queuev1.Basic.Peek),
+}
+
 // BasicHandlers returns a handler for each method of an implementation of queue_basic.
 func BasicHandlers(implementation queuev1.Basic) []rpc.Handler {
-	return []rpc.Handler{
-		rpc.Unary(basicTable[0], implementation.Enqueue),
-		rpc.Unary(basicTable[1], implementation.Dequeue),
-		rpc.Unary(basicTable[2], implementation.Peek),
-	}
+	return rpc.Bind(basicHandlers[:], implementation)
 }
 
 // NewBasicClient returns the client of queue_basic on a connection.

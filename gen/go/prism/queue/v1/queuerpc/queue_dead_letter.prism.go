@@ -49,13 +49,15 @@ func DeadLetterMethods() []*rpc.Method {
 	return slices.Clone(deadLetterTable[:])
 }
 
+var deadLetterHandlers = [...]rpc.Handler{
+	rpc.UnaryOf(deadLetterTable[0], queuev1.DeadLetter.ConfigureDeadLetter),
+	rpc.UnaryOf(deadLetterTable[1], queuev1.DeadLetter.GetDeadLetterQueue),
+	rpc.UnaryOf(deadLetterTable[2], queuev1.DeadLetter.Redrive),
+}
+
 // DeadLetterHandlers returns a handler for each method of an implementation of queue_dead_letter.
 func DeadLetterHandlers(implementation queuev1.DeadLetter) []rpc.Handler {
-	return []rpc.Handler{
-		rpc.Unary(deadLetterTable[0], implementation.ConfigureDeadLetter),
-		rpc.Unary(deadLetterTable[1], implementation.GetDeadLetterQueue),
-		rpc.Unary(deadLetterTable[2], implementation.Redrive),
-	}
+	return rpc.Bind(deadLetterHandlers[:], implementation)
 }
 
 // NewDeadLetterClient returns the client of queue_dead_letter on a connection.

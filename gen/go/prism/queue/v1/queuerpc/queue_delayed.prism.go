@@ -49,13 +49,15 @@ func DelayedMethods() []*rpc.Method {
 	return slices.Clone(delayedTable[:])
 }
 
+var delayedHandlers = [...]rpc.Handler{
+	rpc.UnaryOf(delayedTable[0], queuev1.Delayed.EnqueueDelayed),
+	rpc.UnaryOf(delayedTable[1], queuev1.Delayed.GetScheduledCount),
+	rpc.UnaryOf(delayedTable[2], queuev1.Delayed.CancelScheduled),
+}
+
 // DelayedHandlers returns a handler for each method of an implementation of queue_delayed.
 func DelayedHandlers(implementation queuev1.Delayed) []rpc.Handler {
-	return []rpc.Handler{
-		rpc.Unary(delayedTable[0], implementation.EnqueueDelayed),
-		rpc.Unary(delayedTable[1], implementation.GetScheduledCount),
-		rpc.Unary(delayedTable[2], implementation.CancelScheduled),
-	}
+	return rpc.Bind(delayedHandlers[:], implementation)
 }
 
 // NewDelayedClient returns the client of queue_delayed on a connection.

@@ -29,11 +29,13 @@ func PriorityMethods() []*rpc.Method {
 	return slices.Clone(priorityTable[:])
 }
 
+var priorityHandlers = [...]rpc.Handler{
+	rpc.UnaryOf(priorityTable[0], queuev1.Priority.EnqueueWithPriority),
+}
+
 // PriorityHandlers returns a handler for each method of an implementation of queue_priority.
 func PriorityHandlers(implementation queuev1.Priority) []rpc.Handler {
-	return []rpc.Handler{
-		rpc.Unary(priorityTable[0], implementation.EnqueueWithPriority),
-	}
+	return rpc.Bind(priorityHandlers[:], implementation)
 }
 
 // NewPriorityClient returns the client of queue_priority on a connection.

@@ -58,14 +58,16 @@ func VisibilityMethods() []*rpc.Method {
 	return slices.Clone(visibilityTable[:])
 }
 
+var visibilityHandlers = [...]rpc.Handler{
+	rpc.UnaryOf(visibilityTable[0], queuev1.Visibility.DequeueWithTimeout),
+	rpc.UnaryOf(visibilityTable[1], queuev1.Visibility.ExtendVisibility),
+	rpc.UnaryOf(visibilityTable[2], queuev1.Visibility.Release),
+	rpc.UnaryOf(visibilityTable[3], queuev1.Visibility.Acknowledge),
+}
+
 // VisibilityHandlers returns a handler for each method of an implementation of queue_visibility.
 func VisibilityHandlers(implementation queuev1.Visibility) []rpc.Handler {
-	return []rpc.Handler{
-		rpc.Unary(visibilityTable[0], implementation.DequeueWithTimeout),
-		rpc.Unary(visibilityTable[1], implementation.ExtendVisibility),
-		rpc.Unary(visibilityTable[2], implementation.Release),
-		rpc.Unary(visibilityTable[3], implementation.Acknowledge),
-	}
+	return rpc.Bind(visibilityHandlers[:], implementation)
 }
 
 // NewVisibilityClient returns the client of queue_visibility on a connection.

@@ -60,14 +60,16 @@ func BasicMethods() []*rpc.Method {
 	return slices.Clone(basicTable[:])
 }
 
+var basicHandlers = [...]rpc.Handler{
+	rpc.UnaryOf(basicTable[0], setv1.Basic.Add),
+	rpc.UnaryOf(basicTable[1], setv1.Basic.Remove),
+	rpc.UnaryOf(basicTable[2], setv1.Basic.Contains),
+	rpc.ServerStreamOf(basicTable[3], setv1.Basic.GetMembers),
+}
+
 // BasicHandlers returns a handler for each method of an implementation of set_basic.
 func BasicHandlers(implementation setv1.Basic) []rpc.Handler {
-	return []rpc.Handler{
-		rpc.Unary(basicTable[0], implementation.Add),
-		rpc.Unary(basicTable[1], implementation.Remove),
-		rpc.Unary(basicTable[2], implementation.Contains),
-		rpc.ServerStream(basicTable[3], implementation.GetMembers),
-	}
+	return rpc.Bind(basicHandlers[:], implementation)
 }
 
 // NewBasicClient returns the client of set_basic on a connection.

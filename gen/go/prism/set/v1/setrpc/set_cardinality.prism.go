@@ -40,12 +40,14 @@ func CardinalityMethods() []*rpc.Method {
 	return slices.Clone(cardinalityTable[:])
 }
 
+var cardinalityHandlers = [...]rpc.Handler{
+	rpc.UnaryOf(cardinalityTable[0], setv1.Cardinality.GetSize),
+	rpc.UnaryOf(cardinalityTable[1], setv1.Cardinality.IsMember),
+}
+
 // CardinalityHandlers returns a handler for each method of an implementation of set_cardinality.
 func CardinalityHandlers(implementation setv1.Cardinality) []rpc.Handler {
-	return []rpc.Handler{
-		rpc.Unary(cardinalityTable[0], implementation.GetSize),
-		rpc.Unary(cardinalityTable[1], implementation.IsMember),
-	}
+	return rpc.Bind(cardinalityHandlers[:], implementation)
 }
 
 // NewCardinalityClient returns the client of set_cardinality on a connection.

@@ -49,13 +49,15 @@ func OperationsMethods() []*rpc.Method {
 	return slices.Clone(operationsTable[:])
 }
 
+var operationsHandlers = [...]rpc.Handler{
+	rpc.ServerStreamOf(operationsTable[0], setv1.Operations.Union),
+	rpc.ServerStreamOf(operationsTable[1], setv1.Operations.Intersection),
+	rpc.ServerStreamOf(operationsTable[2], setv1.Operations.Difference),
+}
+
 // OperationsHandlers returns a handler for each method of an implementation of set_operations.
 func OperationsHandlers(implementation setv1.Operations) []rpc.Handler {
-	return []rpc.Handler{
-		rpc.ServerStream(operationsTable[0], implementation.Union),
-		rpc.ServerStream(operationsTable[1], implementation.Intersection),
-		rpc.ServerStream(operationsTable[2], implementation.Difference),
-	}
+	return rpc.Bind(operationsHandlers[:], implementation)
 }
 
 // NewOperationsClient returns the client of set_operations on a connection.

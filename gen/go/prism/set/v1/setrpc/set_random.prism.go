@@ -40,12 +40,14 @@ func RandomMethods() []*rpc.Method {
 	return slices.Clone(randomTable[:])
 }
 
+var randomHandlers = [...]rpc.Handler{
+	rpc.UnaryOf(randomTable[0], setv1.Random.GetRandomMember),
+	rpc.UnaryOf(randomTable[1], setv1.Random.PopRandomMember),
+}
+
 // RandomHandlers returns a handler for each method of an implementation of set_random.
 func RandomHandlers(implementation setv1.Random) []rpc.Handler {
-	return []rpc.Handler{
-		rpc.Unary(randomTable[0], implementation.GetRandomMember),
-		rpc.Unary(randomTable[1], implementation.PopRandomMember),
-	}
+	return rpc.Bind(randomHandlers[:], implementation)
 }
 
 // NewRandomClient returns the client of set_random on a connection.

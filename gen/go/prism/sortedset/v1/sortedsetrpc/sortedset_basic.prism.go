@@ -49,13 +49,15 @@ func BasicMethods() []*rpc.Method {
 	return slices.Clone(basicTable[:])
 }
 
+var basicHandlers = [...]rpc.Handler{
+	rpc.UnaryOf(basicTable[0], sortedsetv1.Basic.Add),
+	rpc.UnaryOf(basicTable[1], sortedsetv1.Basic.Remove),
+	rpc.UnaryOf(basicTable[2], sortedsetv1.Basic.GetScore),
+}
+
 // BasicHandlers returns a handler for each method of an implementation of sortedset_basic.
 func BasicHandlers(implementation sortedsetv1.Basic) []rpc.Handler {
-	return []rpc.Handler{
-		rpc.Unary(basicTable[0], implementation.Add),
-		rpc.Unary(basicTable[1], implementation.Remove),
-		rpc.Unary(basicTable[2], implementation.GetScore),
-	}
+	return rpc.Bind(basicHandlers[:], implementation)
 }
 
 // NewBasicClient returns the client of sortedset_basic on a connection.

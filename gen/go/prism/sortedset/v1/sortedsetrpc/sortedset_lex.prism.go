@@ -30,11 +30,13 @@ func LexMethods() []*rpc.Method {
 	return slices.Clone(lexTable[:])
 }
 
+var lexHandlers = [...]rpc.Handler{
+	rpc.UnaryOf(lexTable[0], sortedsetv1.Lex.GetRangeByLex),
+}
+
 // LexHandlers returns a handler for each method of an implementation of sortedset_lex.
 func LexHandlers(implementation sortedsetv1.Lex) []rpc.Handler {
-	return []rpc.Handler{
-		rpc.Unary(lexTable[0], implementation.GetRangeByLex),
-	}
+	return rpc.Bind(lexHandlers[:], implementation)
 }
 
 // NewLexClient returns the client of sortedset_lex on a connection.

@@ -38,12 +38,14 @@ func OperationsMethods() []*rpc.Method {
 	return slices.Clone(operationsTable[:])
 }
 
+var operationsHandlers = [...]rpc.Handler{
+	rpc.ServerStreamOf(operationsTable[0], sortedsetv1.Operations.Union),
+	rpc.ServerStreamOf(operationsTable[1], sortedsetv1.Operations.Intersection),
+}
+
 // OperationsHandlers returns a handler for each method of an implementation of sortedset_operations.
 func OperationsHandlers(implementation sortedsetv1.Operations) []rpc.Handler {
-	return []rpc.Handler{
-		rpc.ServerStream(operationsTable[0], implementation.Union),
-		rpc.ServerStream(operationsTable[1], implementation.Intersection),
-	}
+	return rpc.Bind(operationsHandlers[:], implementation)
 }
 
 // NewOperationsClient returns the client of sortedset_operations on a connection.

@@ -40,12 +40,14 @@ func RangeMethods() []*rpc.Method {
 	return slices.Clone(rangeTable[:])
 }
 
+var rangeHandlers = [...]rpc.Handler{
+	rpc.UnaryOf(rangeTable[0], sortedsetv1.Range.GetRange),
+	rpc.UnaryOf(rangeTable[1], sortedsetv1.Range.GetRangeByScore),
+}
+
 // RangeHandlers returns a handler for each method of an implementation of sortedset_range.
 func RangeHandlers(implementation sortedsetv1.Range) []rpc.Handler {
-	return []rpc.Handler{
-		rpc.Unary(rangeTable[0], implementation.GetRange),
-		rpc.Unary(rangeTable[1], implementation.GetRangeByScore),
-	}
+	return rpc.Bind(rangeHandlers[:], implementation)
 }
 
 // NewRangeClient returns the client of sortedset_range on a connection.

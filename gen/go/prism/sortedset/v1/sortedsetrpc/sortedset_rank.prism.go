@@ -40,12 +40,14 @@ func RankMethods() []*rpc.Method {
 	return slices.Clone(rankTable[:])
 }
 
+var rankHandlers = [...]rpc.Handler{
+	rpc.UnaryOf(rankTable[0], sortedsetv1.Rank.GetRank),
+	rpc.UnaryOf(rankTable[1], sortedsetv1.Rank.GetReverseRank),
+}
+
 // RankHandlers returns a handler for each method of an implementation of sortedset_rank.
 func RankHandlers(implementation sortedsetv1.Rank) []rpc.Handler {
-	return []rpc.Handler{
-		rpc.Unary(rankTable[0], implementation.GetRank),
-		rpc.Unary(rankTable[1], implementation.GetReverseRank),
-	}
+	return rpc.Bind(rankHandlers[:], implementation)
 }
 
 // NewRankClient returns the client of sortedset_rank on a connection.

@@ -50,13 +50,15 @@ func BasicMethods() []*rpc.Method {
 	return slices.Clone(basicTable[:])
 }
 
+var basicHandlers = [...]rpc.Handler{
+	rpc.UnaryOf(basicTable[0], streamv1.Basic.Append),
+	rpc.ServerStreamOf(basicTable[1], streamv1.Basic.Read),
+	rpc.UnaryOf(basicTable[2], streamv1.Basic.GetLatestOffset),
+}
+
 // BasicHandlers returns a handler for each method of an implementation of stream_basic.
 func BasicHandlers(implementation streamv1.Basic) []rpc.Handler {
-	return []rpc.Handler{
-		rpc.Unary(basicTable[0], implementation.Append),
-		rpc.ServerStream(basicTable[1], implementation.Read),
-		rpc.Unary(basicTable[2], implementation.GetLatestOffset),
-	}
+	return rpc.Bind(basicHandlers[:], implementation)
 }
 
 // NewBasicClient returns the client of stream_basic on a connection.

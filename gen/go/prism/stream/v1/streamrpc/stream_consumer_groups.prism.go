@@ -61,14 +61,16 @@ func ConsumerGroupsMethods() []*rpc.Method {
 	return slices.Clone(consumerGroupsTable[:])
 }
 
+var consumerGroupsHandlers = [...]rpc.Handler{
+	rpc.UnaryOf(consumerGroupsTable[0], streamv1.ConsumerGroups.CreateConsumerGroup),
+	rpc.ServerStreamOf(consumerGroupsTable[1], streamv1.ConsumerGroups.JoinConsumerGroup),
+	rpc.UnaryOf(consumerGroupsTable[2], streamv1.ConsumerGroups.Ack),
+	rpc.UnaryOf(consumerGroupsTable[3], streamv1.ConsumerGroups.GetConsumerGroupInfo),
+}
+
 // ConsumerGroupsHandlers returns a handler for each method of an implementation of stream_consumer_groups.
 func ConsumerGroupsHandlers(implementation streamv1.ConsumerGroups) []rpc.Handler {
-	return []rpc.Handler{
-		rpc.Unary(consumerGroupsTable[0], implementation.CreateConsumerGroup),
-		rpc.ServerStream(consumerGroupsTable[1], implementation.JoinConsumerGroup),
-		rpc.Unary(consumerGroupsTable[2], implementation.Ack),
-		rpc.Unary(consumerGroupsTable[3], implementation.GetConsumerGroupInfo),
-	}
+	return rpc.Bind(consumerGroupsHandlers[:], implementation)
 }
 
 // NewConsumerGroupsClient returns the client of stream_consumer_groups on a connection.

@@ -39,12 +39,14 @@ func PartitioningMethods() []*rpc.Method {
 	return slices.Clone(partitioningTable[:])
 }
 
+var partitioningHandlers = [...]rpc.Handler{
+	rpc.UnaryOf(partitioningTable[0], streamv1.Partitioning.GetPartitions),
+	rpc.UnaryOf(partitioningTable[1], streamv1.Partitioning.AppendToPartition),
+}
+
 // PartitioningHandlers returns a handler for each method of an implementation of stream_partitioning.
 func PartitioningHandlers(implementation streamv1.Partitioning) []rpc.Handler {
-	return []rpc.Handler{
-		rpc.Unary(partitioningTable[0], implementation.GetPartitions),
-		rpc.Unary(partitioningTable[1], implementation.AppendToPartition),
-	}
+	return rpc.Bind(partitioningHandlers[:], implementation)
 }
 
 // NewPartitioningClient returns the client of stream_partitioning on a connection.

@@ -50,13 +50,15 @@ func ReplayMethods() []*rpc.Method {
 	return slices.Clone(replayTable[:])
 }
 
+var replayHandlers = [...]rpc.Handler{
+	rpc.UnaryOf(replayTable[0], streamv1.Replay.SeekToOffset),
+	rpc.UnaryOf(replayTable[1], streamv1.Replay.SeekToTimestamp),
+	rpc.ServerStreamOf(replayTable[2], streamv1.Replay.ReplayRange),
+}
+
 // ReplayHandlers returns a handler for each method of an implementation of stream_replay.
 func ReplayHandlers(implementation streamv1.Replay) []rpc.Handler {
-	return []rpc.Handler{
-		rpc.Unary(replayTable[0], implementation.SeekToOffset),
-		rpc.Unary(replayTable[1], implementation.SeekToTimestamp),
-		rpc.ServerStream(replayTable[2], implementation.ReplayRange),
-	}
+	return rpc.Bind(replayHandlers[:], implementation)
 }
 
 // NewReplayClient returns the client of stream_replay on a connection.

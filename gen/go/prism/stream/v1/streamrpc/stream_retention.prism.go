@@ -50,13 +50,15 @@ func RetentionMethods() []*rpc.Method {
 	return slices.Clone(retentionTable[:])
 }
 
+var retentionHandlers = [...]rpc.Handler{
+	rpc.UnaryOf(retentionTable[0], streamv1.Retention.SetRetention),
+	rpc.UnaryOf(retentionTable[1], streamv1.Retention.GetRetention),
+	rpc.UnaryOf(retentionTable[2], streamv1.Retention.Compact),
+}
+
 // RetentionHandlers returns a handler for each method of an implementation of stream_retention.
 func RetentionHandlers(implementation streamv1.Retention) []rpc.Handler {
-	return []rpc.Handler{
-		rpc.Unary(retentionTable[0], implementation.SetRetention),
-		rpc.Unary(retentionTable[1], implementation.GetRetention),
-		rpc.Unary(retentionTable[2], implementation.Compact),
-	}
+	return rpc.Bind(retentionHandlers[:], implementation)
 }
 
 // NewRetentionClient returns the client of stream_retention on a connection.

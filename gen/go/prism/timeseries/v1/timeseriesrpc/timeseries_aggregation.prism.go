@@ -40,12 +40,14 @@ func AggregationMethods() []*rpc.Method {
 	return slices.Clone(aggregationTable[:])
 }
 
+var aggregationHandlers = [...]rpc.Handler{
+	rpc.ServerStreamOf(aggregationTable[0], timeseriesv1.Aggregation.Aggregate),
+	rpc.UnaryOf(aggregationTable[1], timeseriesv1.Aggregation.Rollup),
+}
+
 // AggregationHandlers returns a handler for each method of an implementation of timeseries_aggregation.
 func AggregationHandlers(implementation timeseriesv1.Aggregation) []rpc.Handler {
-	return []rpc.Handler{
-		rpc.ServerStream(aggregationTable[0], implementation.Aggregate),
-		rpc.Unary(aggregationTable[1], implementation.Rollup),
-	}
+	return rpc.Bind(aggregationHandlers[:], implementation)
 }
 
 // NewAggregationClient returns the client of timeseries_aggregation on a connection.

@@ -40,12 +40,14 @@ func BasicMethods() []*rpc.Method {
 	return slices.Clone(basicTable[:])
 }
 
+var basicHandlers = [...]rpc.Handler{
+	rpc.UnaryOf(basicTable[0], timeseriesv1.Basic.Insert),
+	rpc.ServerStreamOf(basicTable[1], timeseriesv1.Basic.Query),
+}
+
 // BasicHandlers returns a handler for each method of an implementation of timeseries_basic.
 func BasicHandlers(implementation timeseriesv1.Basic) []rpc.Handler {
-	return []rpc.Handler{
-		rpc.Unary(basicTable[0], implementation.Insert),
-		rpc.ServerStream(basicTable[1], implementation.Query),
-	}
+	return rpc.Bind(basicHandlers[:], implementation)
 }
 
 // NewBasicClient returns the client of timeseries_basic on a connection.

@@ -40,12 +40,14 @@ func InterpolationMethods() []*rpc.Method {
 	return slices.Clone(interpolationTable[:])
 }
 
+var interpolationHandlers = [...]rpc.Handler{
+	rpc.ServerStreamOf(interpolationTable[0], timeseriesv1.Interpolation.InterpolateLinear),
+	rpc.ServerStreamOf(interpolationTable[1], timeseriesv1.Interpolation.InterpolateStep),
+}
+
 // InterpolationHandlers returns a handler for each method of an implementation of timeseries_interpolation.
 func InterpolationHandlers(implementation timeseriesv1.Interpolation) []rpc.Handler {
-	return []rpc.Handler{
-		rpc.ServerStream(interpolationTable[0], implementation.InterpolateLinear),
-		rpc.ServerStream(interpolationTable[1], implementation.InterpolateStep),
-	}
+	return rpc.Bind(interpolationHandlers[:], implementation)
 }
 
 // NewInterpolationClient returns the client of timeseries_interpolation on a connection.

@@ -40,12 +40,14 @@ func RetentionMethods() []*rpc.Method {
 	return slices.Clone(retentionTable[:])
 }
 
+var retentionHandlers = [...]rpc.Handler{
+	rpc.UnaryOf(retentionTable[0], timeseriesv1.Retention.SetRetention),
+	rpc.UnaryOf(retentionTable[1], timeseriesv1.Retention.Compact),
+}
+
 // RetentionHandlers returns a handler for each method of an implementation of timeseries_retention.
 func RetentionHandlers(implementation timeseriesv1.Retention) []rpc.Handler {
-	return []rpc.Handler{
-		rpc.Unary(retentionTable[0], implementation.SetRetention),
-		rpc.Unary(retentionTable[1], implementation.Compact),
-	}
+	return rpc.Bind(retentionHandlers[:], implementation)
 }
 
 // NewRetentionClient returns the client of timeseries_retention on a connection.

@@ -74,16 +74,18 @@ func AllMethods() []*rpc.Method {
 	return slices.Clone(allTable[:])
 }
 
+var allHandlers = [...]rpc.Handler{
+	rpc.UnaryOf(allTable[0], rulesv1.All.Strings),
+	rpc.UnaryOf(allTable[1], rulesv1.All.Numbers),
+	rpc.ServerStreamOf(allTable[2], rulesv1.All.Presence),
+	rpc.UnaryOf(allTable[3], rulesv1.All.Collections),
+	rpc.UnaryOf(allTable[4], rulesv1.All.Totals),
+	rpc.UnaryOf(allTable[5], rulesv1.All.Free),
+}
+
 // AllHandlers returns a handler for each method of an implementation of rules_all.
 func AllHandlers(implementation rulesv1.All) []rpc.Handler {
-	return []rpc.Handler{
-		rpc.Unary(allTable[0], implementation.Strings),
-		rpc.Unary(allTable[1], implementation.Numbers),
-		rpc.ServerStream(allTable[2], implementation.Presence),
-		rpc.Unary(allTable[3], implementation.Collections),
-		rpc.Unary(allTable[4], implementation.Totals),
-		rpc.Unary(allTable[5], implementation.Free),
-	}
+	return rpc.Bind(allHandlers[:], implementation)
 }
 
 // NewAllClient returns the client of rules_all on a connection.

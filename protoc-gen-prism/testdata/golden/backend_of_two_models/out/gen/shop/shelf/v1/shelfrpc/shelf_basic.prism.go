@@ -30,11 +30,13 @@ func BasicMethods() []*rpc.Method {
 	return slices.Clone(basicTable[:])
 }
 
+var basicHandlers = [...]rpc.Handler{
+	rpc.UnaryOf(basicTable[0], shelfv1.Basic.Put),
+}
+
 // BasicHandlers returns a handler for each method of an implementation of shelf_basic.
 func BasicHandlers(implementation shelfv1.Basic) []rpc.Handler {
-	return []rpc.Handler{
-		rpc.Unary(basicTable[0], implementation.Put),
-	}
+	return rpc.Bind(basicHandlers[:], implementation)
 }
 
 // NewBasicClient returns the client of shelf_basic on a connection.

@@ -30,11 +30,13 @@ func CountMethods() []*rpc.Method {
 	return slices.Clone(countTable[:])
 }
 
+var countHandlers = [...]rpc.Handler{
+	rpc.UnaryOf(countTable[0], shelfv1.Count.CountGoods),
+}
+
 // CountHandlers returns a handler for each method of an implementation of shelf_count.
 func CountHandlers(implementation shelfv1.Count) []rpc.Handler {
-	return []rpc.Handler{
-		rpc.Unary(countTable[0], implementation.CountGoods),
-	}
+	return rpc.Bind(countHandlers[:], implementation)
 }
 
 // NewCountClient returns the client of shelf_count on a connection.

@@ -30,11 +30,13 @@ func BasicMethods() []*rpc.Method {
 	return slices.Clone(basicTable[:])
 }
 
+var basicHandlers = [...]rpc.Handler{
+	rpc.ServerStreamOf(basicTable[0], tillv1.Basic.Watch),
+}
+
 // BasicHandlers returns a handler for each method of an implementation of till_basic.
 func BasicHandlers(implementation tillv1.Basic) []rpc.Handler {
-	return []rpc.Handler{
-		rpc.ServerStream(basicTable[0], implementation.Watch),
-	}
+	return rpc.Bind(basicHandlers[:], implementation)
 }
 
 // NewBasicClient returns the client of till_basic on a connection.

@@ -29,11 +29,13 @@ func RefundMethods() []*rpc.Method {
 	return slices.Clone(refundTable[:])
 }
 
+var refundHandlers = [...]rpc.Handler{
+	rpc.UnaryOf(refundTable[0], tillv1.Refund.Refund),
+}
+
 // RefundHandlers returns a handler for each method of an implementation of till_refund.
 func RefundHandlers(implementation tillv1.Refund) []rpc.Handler {
-	return []rpc.Handler{
-		rpc.Unary(refundTable[0], implementation.Refund),
-	}
+	return rpc.Bind(refundHandlers[:], implementation)
 }
 
 // NewRefundClient returns the client of till_refund on a connection.

@@ -42,12 +42,14 @@ func BasicMethods() []*rpc.Method {
 	return slices.Clone(basicTable[:])
 }
 
+var basicHandlers = [...]rpc.Handler{
+	rpc.UnaryOf(basicTable[0], shelfv1.Basic.Put),
+	rpc.UnaryOf(basicTable[1], shelfv1.Basic.Take),
+}
+
 // BasicHandlers returns a handler for each method of an implementation of shelf_basic.
 func BasicHandlers(implementation shelfv1.Basic) []rpc.Handler {
-	return []rpc.Handler{
-		rpc.Unary(basicTable[0], implementation.Put),
-		rpc.Unary(basicTable[1], implementation.Take),
-	}
+	return rpc.Bind(basicHandlers[:], implementation)
 }
 
 // NewBasicClient returns the client of shelf_basic on a connection.

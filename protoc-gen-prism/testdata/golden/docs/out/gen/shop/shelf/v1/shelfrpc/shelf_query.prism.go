@@ -30,11 +30,13 @@ func QueryMethods() []*rpc.Method {
 	return slices.Clone(queryTable[:])
 }
 
+var queryHandlers = [...]rpc.Handler{
+	rpc.ServerStreamOf(queryTable[0], shelfv1.Query.Find),
+}
+
 // QueryHandlers returns a handler for each method of an implementation of shelf_query.
 func QueryHandlers(implementation shelfv1.Query) []rpc.Handler {
-	return []rpc.Handler{
-		rpc.ServerStream(queryTable[0], implementation.Find),
-	}
+	return rpc.Bind(queryHandlers[:], implementation)
 }
 
 // NewQueryClient returns the client of shelf_query on a connection.

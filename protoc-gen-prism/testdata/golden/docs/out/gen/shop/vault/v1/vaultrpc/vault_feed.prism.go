@@ -29,11 +29,13 @@ func FeedMethods() []*rpc.Method {
 	return slices.Clone(feedTable[:])
 }
 
+var feedHandlers = [...]rpc.Handler{
+	rpc.ServerStreamOf(feedTable[0], vaultv1.Feed.Listen),
+}
+
 // FeedHandlers returns a handler for each method of an implementation of vault_feed.
 func FeedHandlers(implementation vaultv1.Feed) []rpc.Handler {
-	return []rpc.Handler{
-		rpc.ServerStream(feedTable[0], implementation.Listen),
-	}
+	return rpc.Bind(feedHandlers[:], implementation)
 }
 
 // NewFeedClient returns the client of vault_feed on a connection.

@@ -29,11 +29,13 @@ func BasicMethods() []*rpc.Method {
 	return slices.Clone(basicTable[:])
 }
 
+var basicHandlers = [...]rpc.Handler{
+	rpc.UnaryOf(basicTable[0], cratev1.Basic.Pack),
+}
+
 // BasicHandlers returns a handler for each method of an implementation of crate_basic.
 func BasicHandlers(implementation cratev1.Basic) []rpc.Handler {
-	return []rpc.Handler{
-		rpc.Unary(basicTable[0], implementation.Pack),
-	}
+	return rpc.Bind(basicHandlers[:], implementation)
 }
 
 // NewBasicClient returns the client of crate_basic on a connection.

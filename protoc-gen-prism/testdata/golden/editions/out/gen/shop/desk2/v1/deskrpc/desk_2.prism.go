@@ -36,11 +36,13 @@ func Desk2Methods() []*rpc.Method {
 	return slices.Clone(desk2Table[:])
 }
 
+var desk2Handlers = [...]rpc.Handler{
+	rpc.UnaryOf(desk2Table[0], Desk2.Ask),
+}
+
 // Desk2Handlers returns a handler for each method of an implementation of Desk2.
 func Desk2Handlers(implementation Desk2) []rpc.Handler {
-	return []rpc.Handler{
-		rpc.Unary(desk2Table[0], implementation.Ask),
-	}
+	return rpc.Bind(desk2Handlers[:], implementation)
 }
 
 // NewDesk2Client returns the client of Desk2 on a connection.

@@ -36,11 +36,13 @@ func Desk2023Methods() []*rpc.Method {
 	return slices.Clone(desk2023Table[:])
 }
 
+var desk2023Handlers = [...]rpc.Handler{
+	rpc.ServerStreamOf(desk2023Table[0], Desk2023.Ask),
+}
+
 // Desk2023Handlers returns a handler for each method of an implementation of Desk2023.
 func Desk2023Handlers(implementation Desk2023) []rpc.Handler {
-	return []rpc.Handler{
-		rpc.ServerStream(desk2023Table[0], implementation.Ask),
-	}
+	return rpc.Bind(desk2023Handlers[:], implementation)
 }
 
 // NewDesk2023Client returns the client of Desk2023 on a connection.

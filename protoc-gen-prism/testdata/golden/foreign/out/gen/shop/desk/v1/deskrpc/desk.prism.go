@@ -70,14 +70,16 @@ func FrontDeskMethods() []*rpc.Method {
 	return slices.Clone(frontDeskTable[:])
 }
 
+var frontDeskHandlers = [...]rpc.Handler{
+	rpc.UnaryOf(frontDeskTable[0], FrontDesk.Ask),
+	rpc.ServerStreamOf(frontDeskTable[1], FrontDesk.Watch),
+	rpc.ClientStreamOf(frontDeskTable[2], FrontDesk.Collect),
+	rpc.BidiOf(frontDeskTable[3], FrontDesk.Chat),
+}
+
 // FrontDeskHandlers returns a handler for each method of an implementation of FrontDesk.
 func FrontDeskHandlers(implementation FrontDesk) []rpc.Handler {
-	return []rpc.Handler{
-		rpc.Unary(frontDeskTable[0], implementation.Ask),
-		rpc.ServerStream(frontDeskTable[1], implementation.Watch),
-		rpc.ClientStream(frontDeskTable[2], implementation.Collect),
-		rpc.Bidi(frontDeskTable[3], implementation.Chat),
-	}
+	return rpc.Bind(frontDeskHandlers[:], implementation)
 }
 
 // NewFrontDeskClient returns the client of FrontDesk on a connection.
@@ -126,11 +128,13 @@ func BackDeskMethods() []*rpc.Method {
 	return slices.Clone(backDeskTable[:])
 }
 
+var backDeskHandlers = [...]rpc.Handler{
+	rpc.UnaryOf(backDeskTable[0], BackDesk.Ask),
+}
+
 // BackDeskHandlers returns a handler for each method of an implementation of BackDesk.
 func BackDeskHandlers(implementation BackDesk) []rpc.Handler {
-	return []rpc.Handler{
-		rpc.Unary(backDeskTable[0], implementation.Ask),
-	}
+	return rpc.Bind(backDeskHandlers[:], implementation)
 }
 
 // NewBackDeskClient returns the client of BackDesk on a connection.

@@ -47,12 +47,14 @@ func SMethods() []*rpc.Method {
 	return slices.Clone(sTable[:])
 }
 
+var sHandlers = [...]rpc.Handler{
+	rpc.UnaryOf(sTable[0], S.Put),
+	rpc.ServerStreamOf(sTable[1], S.GetAll),
+}
+
 // SHandlers returns a handler for each method of an implementation of s.
 func SHandlers(implementation S) []rpc.Handler {
-	return []rpc.Handler{
-		rpc.Unary(sTable[0], implementation.Put),
-		rpc.ServerStream(sTable[1], implementation.GetAll),
-	}
+	return rpc.Bind(sHandlers[:], implementation)
 }
 
 // NewSClient returns the client of s on a connection.

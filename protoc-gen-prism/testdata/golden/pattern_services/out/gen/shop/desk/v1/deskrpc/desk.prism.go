@@ -36,11 +36,13 @@ func HelpServiceMethods() []*rpc.Method {
 	return slices.Clone(helpServiceTable[:])
 }
 
+var helpServiceHandlers = [...]rpc.Handler{
+	rpc.ClientStreamOf(helpServiceTable[0], HelpService.Collect),
+}
+
 // HelpServiceHandlers returns a handler for each method of an implementation of HelpService.
 func HelpServiceHandlers(implementation HelpService) []rpc.Handler {
-	return []rpc.Handler{
-		rpc.ClientStream(helpServiceTable[0], implementation.Collect),
-	}
+	return rpc.Bind(helpServiceHandlers[:], implementation)
 }
 
 // NewHelpServiceClient returns the client of HelpService on a connection.
@@ -80,11 +82,13 @@ func BackServiceMethods() []*rpc.Method {
 	return slices.Clone(backServiceTable[:])
 }
 
+var backServiceHandlers = [...]rpc.Handler{
+	rpc.UnaryOf(backServiceTable[0], BackService.Knock),
+}
+
 // BackServiceHandlers returns a handler for each method of an implementation of BackService.
 func BackServiceHandlers(implementation BackService) []rpc.Handler {
-	return []rpc.Handler{
-		rpc.Unary(backServiceTable[0], implementation.Knock),
-	}
+	return rpc.Bind(backServiceHandlers[:], implementation)
 }
 
 // NewBackServiceClient returns the client of BackService on a connection.

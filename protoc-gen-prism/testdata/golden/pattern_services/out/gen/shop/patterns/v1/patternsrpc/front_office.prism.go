@@ -51,12 +51,14 @@ func FrontOfficeServiceMethods() []*rpc.Method {
 	return slices.Clone(frontOfficeServiceTable[:])
 }
 
+var frontOfficeServiceHandlers = [...]rpc.Handler{
+	rpc.UnaryOf(frontOfficeServiceTable[0], FrontOfficeService.Ask),
+	rpc.ServerStreamOf(frontOfficeServiceTable[1], FrontOfficeService.Watch),
+}
+
 // FrontOfficeServiceHandlers returns a handler for each method of an implementation of FrontOfficeService.
 func FrontOfficeServiceHandlers(implementation FrontOfficeService) []rpc.Handler {
-	return []rpc.Handler{
-		rpc.Unary(frontOfficeServiceTable[0], implementation.Ask),
-		rpc.ServerStream(frontOfficeServiceTable[1], implementation.Watch),
-	}
+	return rpc.Bind(frontOfficeServiceHandlers[:], implementation)
 }
 
 // NewFrontOfficeServiceClient returns the client of FrontOfficeService on a connection.

@@ -30,11 +30,13 @@ func FullTextMethods() []*rpc.Method {
 	return slices.Clone(fullTextTable[:])
 }
 
+var fullTextHandlers = [...]rpc.Handler{
+	rpc.ServerStreamOf(fullTextTable[0], shelfv1.FullText.Find),
+}
+
 // FullTextHandlers returns a handler for each method of an implementation of shelf_full_text.
 func FullTextHandlers(implementation shelfv1.FullText) []rpc.Handler {
-	return []rpc.Handler{
-		rpc.ServerStream(fullTextTable[0], implementation.Find),
-	}
+	return rpc.Bind(fullTextHandlers[:], implementation)
 }
 
 // NewFullTextClient returns the client of shelf_full_text on a connection.

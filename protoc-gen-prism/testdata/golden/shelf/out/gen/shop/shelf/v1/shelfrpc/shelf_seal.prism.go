@@ -29,11 +29,13 @@ func SealMethods() []*rpc.Method {
 	return slices.Clone(sealTable[:])
 }
 
+var sealHandlers = [...]rpc.Handler{
+	rpc.UnaryOf(sealTable[0], shelfv1.Seal.Seal),
+}
+
 // SealHandlers returns a handler for each method of an implementation of shelf_seal.
 func SealHandlers(implementation shelfv1.Seal) []rpc.Handler {
-	return []rpc.Handler{
-		rpc.Unary(sealTable[0], implementation.Seal),
-	}
+	return rpc.Bind(sealHandlers[:], implementation)
 }
 
 // NewSealClient returns the client of shelf_seal on a connection.

@@ -41,12 +41,14 @@ func FeedMethods() []*rpc.Method {
 	return slices.Clone(feedTable[:])
 }
 
+var feedHandlers = [...]rpc.Handler{
+	rpc.ServerStreamOf(feedTable[0], changev1.Feed.Tail),
+	rpc.UnaryOf(feedTable[1], changev1.Feed.Confirm),
+}
+
 // FeedHandlers returns a handler for each method of an implementation of change_feed.
 func FeedHandlers(implementation changev1.Feed) []rpc.Handler {
-	return []rpc.Handler{
-		rpc.ServerStream(feedTable[0], implementation.Tail),
-		rpc.Unary(feedTable[1], implementation.Confirm),
-	}
+	return rpc.Bind(feedHandlers[:], implementation)
 }
 
 // NewFeedClient returns the client of change_feed on a connection.
