@@ -148,11 +148,11 @@ func (n *namespace) open(ctx context.Context, g *Gateway, instances map[string]*
 	return next, nil
 }
 
-// stepName is what a step of the chain is called: its pattern's name, numbered when the chain has the pattern twice. What its slots hold is kept under this name, so
-// that a chain may grow without losing data.
+// stepName is what a step of the chain is called: its pattern's name, numbered from the innermost when the chain has the pattern twice. What its slots hold is kept
+// under this name, so that a chain may grow in front without losing data.
 func (n *namespace) stepName(at int) string {
 	same := 1
-	for _, step := range n.planned.Steps[:at] {
+	for _, step := range n.planned.Steps[at+1:] {
 		if step.Pattern.Name == n.planned.Steps[at].Pattern.Name {
 			same++
 		}

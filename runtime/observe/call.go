@@ -2,6 +2,7 @@ package observe
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"go.opentelemetry.io/otel/trace"
@@ -50,6 +51,9 @@ func (o *Observer) ended(ctx context.Context, s *settings, call *rpc.Call, span 
 		end.public = fault.Public(err)
 		end.code = end.public.Code
 		end.limit = limits[end.public.Reason()]
+		if end.limit == "" && errors.Is(err, rpc.ErrMessageTooLarge) {
+			end.limit = limits["MESSAGE_TOO_LARGE"] // the method's own limit, which gives no reason
+		}
 	}
 	o.metrics.count(call, &end)
 	if span != nil {

@@ -26,7 +26,11 @@ func UnknownProcedure(path string) *fault.Error {
 	return fault.New(fault.Unimplemented, "unknown procedure %q; `prism registry interfaces list` names the interfaces, and a procedure is /<service>/<method>", Clip(path))
 }
 
-// MessageTooLarge is the fault of a message of at least size bytes, which are more than the method takes.
+// ErrMessageTooLarge is the cause of every fault about a message that is larger than its limit, for whoever counts them.
+var ErrMessageTooLarge = errors.New("the message is too large")
+
+// MessageTooLarge is the fault of a message of at least size bytes, which are more than the method takes. It gives no reason: Connect's conformance suite wants none of
+// what a server refuses by itself.
 func MessageTooLarge(m *Method, size int64) *fault.Error {
 	return tooLarge(size, m.Procedure+" takes", m.MessageLimit())
 }
@@ -34,14 +38,15 @@ func MessageTooLarge(m *Method, size int64) *fault.Error {
 // MessageTooLarge is the fault of a message of at least size bytes, which are more than [Call.MessageLimit].
 func (c *Call) MessageTooLarge(size int64) *fault.Error {
 	if limit := c.MessageLimit(); limit < c.Method.MessageLimit() {
-		return tooLarge(size, "namespaces[].limits.max_message_bytes of namespace "+c.Namespace+" allows", limit)
+		return tooLarge(size, "namespaces[].limits.max_message_bytes of namespace "+c.Namespace+" allows", limit).
+			WithReason("MESSAGE_TOO_LARGE", "max_message_bytes", strconv.Itoa(limit))
 	}
 	return MessageTooLarge(c.Method, size)
 }
 
 func tooLarge(size int64, whose string, limit int) *fault.Error {
-	return fault.New(fault.ResourceExhausted, "the message has at least %d bytes; %s at most %d: split it, or store the payload elsewhere and send a reference",
-		size, whose, limit).WithReason("MESSAGE_TOO_LARGE", "max_message_bytes", strconv.Itoa(limit))
+	return fault.Wrap(ErrMessageTooLarge, fault.ResourceExhausted, "",
+		"the message has at least %d bytes; %s at most %d: split it, or store the payload elsewhere and send a reference", size, whose, limit)
 }
 
 // ParseJSON reads a message in protobuf's JSON. Fields that the schema does not know are ignored, so that clients and gateways need not be of one version.
