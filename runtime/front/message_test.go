@@ -128,17 +128,18 @@ func TestAMessageIsHeldToTheLimitOfItsNamespace(t *testing.T) {
 					require.Equal(t, 1000, proto.Size(largest))
 					require.NoError(t, callShape(t.Context(), client, route.Method.Shape, largest), route.Method.Name)
 
-					refuses := func(size int, says string) {
+					refuses := func(size int, says string) *connect.Error {
 						var refusal *connect.Error
 						require.ErrorAs(t, callShape(t.Context(), client, route.Method.Shape, wrapperspb.String(strings.Repeat("x", size))), &refusal, route.Method.Name)
 						require.Equal(t, connect.CodeResourceExhausted, refusal.Code())
 						require.Contains(t, refusal.Message(), says, route.Method.Name)
-						require.Len(t, refusal.Details(), 1)
-						detail, err := refusal.Details()[0].Value()
-						require.NoError(t, err)
-						require.Equal(t, "MESSAGE_TOO_LARGE", detail.(*errdetails.ErrorInfo).GetReason())
+						return refusal
 					}
-					refuses(1000-2, "namespaces[].limits.max_message_bytes of namespace tenant allows at most 1000: split it")
+					refusal := refuses(1000-2, "namespaces[].limits.max_message_bytes of namespace tenant allows at most 1000: split it")
+					require.Len(t, refusal.Details(), 1)
+					detail, err := refusal.Details()[0].Value()
+					require.NoError(t, err)
+					require.Equal(t, "MESSAGE_TOO_LARGE", detail.(*errdetails.ErrorInfo).GetReason())
 					refuses(70_000, "at most") // more than the method takes: whichever limit was found first
 				}
 			})
