@@ -3,6 +3,7 @@ package memstore
 import (
 	"context"
 	"hash/maphash"
+	"sync/atomic"
 
 	"github.com/prismgate/prism/runtime/backend"
 
@@ -20,8 +21,8 @@ type keyValue struct {
 	tokens *backend.Tokens
 	quota  *quota
 
-	// shards is an allocation of its own, so that each shard begins on a cache line.
-	shards       *[shardCount]shard
+	// shards are made when they are first asked for, so that a thousand namespaces with little in them are little to hold and to collect garbage from.
+	shards       [shardCount]atomic.Pointer[shard]
 	sweeper      sweeper
 	transactions transactions
 }
@@ -33,7 +34,6 @@ func newKeyValue(store *Store, name string) *keyValue {
 		clock:  store.clock,
 		tokens: store.tokens,
 		quota:  newQuota(store.config.GetMaxBytes()),
-		shards: new([shardCount]shard),
 	}
 	k.sweeper.init(k.clock, k.sweep)
 	k.transactions.init(k.clock, store.config.GetMaxOpenTransactions())
@@ -91,7 +91,24 @@ func (k *keyValue) index(key string) int {
 	return int(maphash.String(k.seed, key) % shardCount)
 }
 
-func (k *keyValue) shardOf(key string) *shard { return &k.shards[k.index(key)] }
+func (k *keyValue) shardOf(key string) *shard { return k.shard(k.index(key)) }
+
+func (k *keyValue) shard(i int) *shard {
+	if s := k.shards[i].Load(); s != nil {
+		return s
+	}
+	k.shards[i].CompareAndSwap(nil, new(shard))
+	return k.shards[i].Load()
+}
+
+// made yields the shards that there are, with their numbers: the others are empty.
+func (k *keyValue) made(yield func(int, *shard) bool) {
+	for i := range k.shards {
+		if s := k.shards[i].Load(); s != nil && !yield(i, s) {
+			return
+		}
+	}
+}
 
 func (k *keyValue) get(key string) ([]byte, bool) {
 	shard := k.shardOf(key)
@@ -135,8 +152,8 @@ func (k *keyValue) trySet(key string, value []byte, ttl int64) bool {
 // sweep removes every key that has expired and returns when the next one does.
 func (k *keyValue) sweep() int64 {
 	next := int64(never)
-	for i := range k.shards {
-		next = min(next, k.sweepShard(&k.shards[i]))
+	for _, shard := range k.made {
+		next = min(next, k.sweepShard(shard))
 	}
 	return next
 }

@@ -128,7 +128,7 @@ func (k *keyValue) eachShard(n int, key func(i int) string, visit func(shard *sh
 	begin := 0
 	for i, end := range next {
 		if end > begin {
-			visit(&k.shards[i], sorted[begin:end])
+			visit(k.shard(i), sorted[begin:end])
 		}
 		begin = end
 	}

@@ -27,11 +27,11 @@ func (k *keyValue) ScanKeys(ctx context.Context, request *keyvaluev1.ScanKeysReq
 // Count counts keys.
 func (k *keyValue) Count(ctx context.Context, request *keyvaluev1.CountRequest) (*keyvaluev1.CountResponse, error) {
 	var count uint64
-	for i := range k.shards {
+	for _, shard := range k.made {
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}
-		count += k.shards[i].count(request.GetPrefix(), k.clock)
+		count += shard.count(request.GetPrefix(), k.clock)
 	}
 	return &keyvaluev1.CountResponse{Count: count}, nil
 }
@@ -72,7 +72,12 @@ func (k *keyValue) enumerate(ctx context.Context, page page, emit func(found mat
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		matches = k.shards[i].matches(matches[:0], page.prefix, after, k.clock)
+		shard := k.shards[i].Load()
+		if shard == nil {
+			after = ""
+			continue
+		}
+		matches = shard.matches(matches[:0], page.prefix, after, k.clock)
 		after = "" // a key of the first shard says nothing about the others
 		if page.size > 0 {
 			slices.SortFunc(matches, func(a, b match) int { return strings.Compare(a.key, b.key) })

@@ -151,11 +151,13 @@ func (k *keyValue) tryApply(keys map[string]access) (enough bool, err error) {
 		used.writes = used.writes || done.write != writeNothing
 	}
 	for i, used := range uses {
-		switch mu := &k.shards[i].mu; {
+		switch {
 		case used.writes:
+			mu := &k.shard(i).mu
 			mu.Lock()
 			defer mu.Unlock()
 		case used.reads:
+			mu := &k.shard(i).mu
 			mu.RLock()
 			defer mu.RUnlock()
 		}

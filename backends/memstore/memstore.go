@@ -57,7 +57,7 @@
 //
 // # Limits
 //
-// A namespace that is empty takes about 18 KiB. A key takes some 75 bytes beside its own and its value's, 45 more when it has a time to live. max_bytes
+// A namespace that is empty takes about 4 KiB. A key takes some 75 bytes beside its own and its value's, 45 more when it has a time to live. max_bytes
 // counts the bytes of keys and values only; it is exact, also under concurrent writes. A refused write is RESOURCE_EXHAUSTED and names max_bytes.
 // The open transactions of a namespace hold at most 256 MiB of values together, outside of max_bytes until they commit.
 //

@@ -146,10 +146,10 @@ func TestEmptyNamespaceIsSmall(t *testing.T) {
 	for i := range namespaces {
 		namespace(t, store, strconv.Itoa(i))
 	}
-	each := (heap() - before) / namespaces
+	each := (int64(heap()) - int64(before)) / namespaces // what others leave behind may make it look smaller
 	runtime.KeepAlive(store)
 	t.Logf("an empty namespace takes %d bytes", each)
-	require.Less(t, each, uint64(64<<10))
+	require.Less(t, each, int64(8<<10))
 }
 
 // bounded returns a namespace that may hold 100 bytes.

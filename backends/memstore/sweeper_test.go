@@ -40,8 +40,7 @@ func (k *keyValue) setWithTTL(t *testing.T, key string, lifetime time.Duration) 
 
 // held returns how many entries and timers are in memory, expired or not.
 func (k *keyValue) held() (entries, timers int) {
-	for i := range k.shards {
-		shard := &k.shards[i]
+	for _, shard := range k.made {
 		shard.mu.RLock()
 		entries += len(shard.entries)
 		timers += len(shard.timers)

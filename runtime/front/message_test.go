@@ -140,7 +140,7 @@ func TestAMessageIsHeldToTheLimitOfItsNamespace(t *testing.T) {
 					detail, err := refusal.Details()[0].Value()
 					require.NoError(t, err)
 					require.Equal(t, "MESSAGE_TOO_LARGE", detail.(*errdetails.ErrorInfo).GetReason())
-					refuses(70_000, "at most") // more than the method takes: whichever limit was found first
+					_ = refuses(70_000, "at most") // more than the method takes: whichever limit was found first
 				}
 			})
 		}

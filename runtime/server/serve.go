@@ -4,8 +4,8 @@ import (
 	"log/slog"
 	"strings"
 
+	configv1 "github.com/prismgate/prism/gen/go/prism/config/v1"
 	"github.com/prismgate/prism/runtime/admin"
-	"github.com/prismgate/prism/runtime/config"
 	"github.com/prismgate/prism/runtime/front"
 	"github.com/prismgate/prism/runtime/httprpc"
 	"github.com/prismgate/prism/runtime/watch"
@@ -29,13 +29,13 @@ func (s *Server) serve() {
 		slog.String("listen", strings.Join(listen, ",")),
 		slog.String("admin", s.front.AdminAddress()),
 		slog.String("namespaces", shortened(s.gateway.Namespaces())),
-		slog.String("http2", http2(s.status.Load().source)),
+		slog.String("http2", http2(s.status.Load().config)),
 		slog.String("tls", strings.Join(security, ",")))
 }
 
 // http2 is whose HTTP/2 serves clients.
-func http2(source *config.Source) string {
-	if chosen := source.Config.GetServer().GetHttp2(); chosen != "" {
+func http2(c *configv1.Config) string {
+	if chosen := c.GetServer().GetHttp2(); chosen != "" {
 		return chosen
 	}
 	return "own"

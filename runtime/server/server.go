@@ -190,7 +190,7 @@ func (s *Server) Front() *front.Front { return s.front }
 // everything. Calls that do not finish are cut off, and then the error says so.
 func (s *Server) Shutdown(ctx context.Context) error {
 	s.stop()
-	timeout := durationOr(s.status.Load().source.Config.GetServer().GetDrainTimeout(), defaultDrainTimeout)
+	timeout := durationOr(s.status.Load().config.GetServer().GetDrainTimeout(), defaultDrainTimeout)
 	s.gateway.Drain()
 	draining, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()

@@ -6,12 +6,14 @@ import (
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	adminv1 "github.com/prismgate/prism/gen/go/prism/admin/v1"
+	configv1 "github.com/prismgate/prism/gen/go/prism/config/v1"
 	"github.com/prismgate/prism/runtime/config"
 )
 
 // status is what a server tells of itself. It is not changed: another one takes its place.
 type status struct {
-	source *config.Source
+	config *configv1.Config
+	files  []string
 	since  time.Time
 	// failure is why the last reload changed nothing; "" when it did not.
 	failure string
@@ -22,8 +24,8 @@ type status struct {
 func (s *Server) tell() *adminv1.GetConfigResponse {
 	now := s.status.Load()
 	answer := &adminv1.GetConfigResponse{
-		Config: now.source.Config,
-		Files:  now.source.Files,
+		Config: now.config,
+		Files:  now.files,
 		Since:  timestamppb.New(now.since),
 		Build:  &adminv1.Build{Version: s.o.Build.Version, Revision: s.o.Build.Revision, GoVersion: s.o.Build.GoVersion},
 	}
@@ -36,7 +38,7 @@ func (s *Server) tell() *adminv1.GetConfigResponse {
 // use notes that a configuration is in force.
 func (s *Server) use(source *config.Source) {
 	now := time.Now()
-	s.status.Store(&status{source: source, since: now})
+	s.status.Store(&status{config: source.Config, files: source.Files, since: now}) // and not where each field stands, which takes more than all the rest
 	s.reloads.ok(now, len(s.gateway.Namespaces()))
 }
 
