@@ -70,7 +70,7 @@ func withKeys(basic keyvaluev1.Basic, change func(string) string) keyvaluev1.Bas
 
 func basicMutants() []mutant {
 	of := func(name string, mutate func(right keyvaluev1.Basic) keyvaluev1.Basic) mutant {
-		return mutant{name, func(i *prism.Interfaces) { i.KeyValueBasic = mutate(i.KeyValueBasic) }}
+		return mutant{Name: name, Mutate: func(i *prism.Interfaces) { i.KeyValueBasic = mutate(i.KeyValueBasic) }}
 	}
 	return []mutant{
 		of("GetOfAMissingKeyIsAnError", func(right keyvaluev1.Basic) keyvaluev1.Basic {

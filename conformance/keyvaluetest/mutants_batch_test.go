@@ -43,7 +43,7 @@ func (b batchWith) BatchDelete(ctx context.Context, request *keyvaluev1.BatchDel
 func batchMutants() []mutant {
 	// answering changes what BatchGet answers.
 	answering := func(name string, change func(i *prism.Interfaces, request *keyvaluev1.BatchGetRequest, response *keyvaluev1.BatchGetResponse)) mutant {
-		return mutant{name, func(i *prism.Interfaces) {
+		return mutant{Name: name, Mutate: func(i *prism.Interfaces) {
 			right := i.KeyValueBatch
 			i.KeyValueBatch = batchWith{Batch: right, get: func(ctx context.Context, request *keyvaluev1.BatchGetRequest) (*keyvaluev1.BatchGetResponse, error) {
 				response, err := right.BatchGet(ctx, request)
@@ -89,7 +89,7 @@ func batchMutants() []mutant {
 				}
 			}
 		}),
-		{"FirstOfARepeatedKeyWins", func(i *prism.Interfaces) {
+		{Name: "FirstOfARepeatedKeyWins", Mutate: func(i *prism.Interfaces) {
 			right := i.KeyValueBatch
 			i.KeyValueBatch = batchWith{Batch: right, set: func(ctx context.Context, request *keyvaluev1.BatchSetRequest) (*keyvaluev1.BatchSetResponse, error) {
 				reversed := slices.Clone(request.GetItems())
@@ -100,7 +100,7 @@ func batchMutants() []mutant {
 				return right.BatchSet(ctx, &keyvaluev1.BatchSetRequest{Items: reversed})
 			}}
 		}},
-		{"BatchSetKeepsTheTimeToLive", func(i *prism.Interfaces) {
+		{Name: "BatchSetKeepsTheTimeToLive", Mutate: func(i *prism.Interfaces) {
 			right := i.KeyValueBatch
 			i.KeyValueBatch = batchWith{Batch: right, set: func(ctx context.Context, request *keyvaluev1.BatchSetRequest) (response *keyvaluev1.BatchSetResponse, err error) {
 				if len(request.GetItems()) == 0 || request.GetItems()[0].GetKey() == "" {
@@ -110,7 +110,7 @@ func batchMutants() []mutant {
 				return response, err
 			}}
 		}},
-		{"DeleteOfAMissingKeyIsNotFound", func(i *prism.Interfaces) {
+		{Name: "DeleteOfAMissingKeyIsNotFound", Mutate: func(i *prism.Interfaces) {
 			right := i.KeyValueBatch
 			i.KeyValueBatch = batchWith{Batch: right, remove: func(ctx context.Context, request *keyvaluev1.BatchDeleteRequest) (*keyvaluev1.BatchDeleteResponse, error) {
 				got, err := right.BatchGet(ctx, &keyvaluev1.BatchGetRequest{Keys: request.GetKeys()})
@@ -126,14 +126,14 @@ func batchMutants() []mutant {
 				return response, err
 			}}
 		}},
-		{"InvalidItemIsLeftOut", func(i *prism.Interfaces) {
+		{Name: "InvalidItemIsLeftOut", Mutate: func(i *prism.Interfaces) {
 			right := i.KeyValueBatch
 			i.KeyValueBatch = batchWith{Batch: right, set: func(ctx context.Context, request *keyvaluev1.BatchSetRequest) (*keyvaluev1.BatchSetResponse, error) {
 				valid := slices.DeleteFunc(slices.Clone(request.GetItems()), func(item *keyvaluev1.BatchItem) bool { return item.GetKey() == "" })
 				return right.BatchSet(ctx, &keyvaluev1.BatchSetRequest{Items: valid})
 			}}
 		}},
-		{"BatchOf1001IsAccepted", func(i *prism.Interfaces) {
+		{Name: "BatchOf1001IsAccepted", Mutate: func(i *prism.Interfaces) {
 			right := i.KeyValueBatch
 			i.KeyValueBatch = batchWith{Batch: right, remove: func(ctx context.Context, request *keyvaluev1.BatchDeleteRequest) (*keyvaluev1.BatchDeleteResponse, error) {
 				if len(request.GetKeys()) <= 1000 {

@@ -35,7 +35,7 @@ func (c casWith) CompareAndDelete(ctx context.Context, request *keyvaluev1.Compa
 func casMutants() []mutant {
 	type swapFunc = func(ctx context.Context, request *keyvaluev1.CompareAndSwapRequest) (*keyvaluev1.CompareAndSwapResponse, error)
 	swapping := func(name string, swap func(i *prism.Interfaces, right keyvaluev1.CAS) swapFunc) mutant {
-		return mutant{name, func(i *prism.Interfaces) {
+		return mutant{Name: name, Mutate: func(i *prism.Interfaces) {
 			i.KeyValueCAS = casWith{CAS: i.KeyValueCAS, swap: swap(i, i.KeyValueCAS)}
 		}}
 	}
@@ -116,7 +116,7 @@ func casMutants() []mutant {
 				return right.CompareAndSwap(ctx, request)
 			}
 		}),
-		{"DeleteExpectingAnEmptyValueRemovesAnyValue", func(i *prism.Interfaces) {
+		{Name: "DeleteExpectingAnEmptyValueRemovesAnyValue", Mutate: func(i *prism.Interfaces) {
 			right := i.KeyValueCAS
 			i.KeyValueCAS = casWith{CAS: right, remove: func(ctx context.Context, request *keyvaluev1.CompareAndDeleteRequest) (*keyvaluev1.CompareAndDeleteResponse, error) {
 				if len(request.GetExpected()) > 0 {

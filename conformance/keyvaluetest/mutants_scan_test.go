@@ -43,7 +43,7 @@ func (s scanWith) Count(ctx context.Context, request *keyvaluev1.CountRequest) (
 func scanMutants() []mutant {
 	type send = func(*keyvaluev1.ScanResponse) error
 	of := func(name string, scan func(right keyvaluev1.Scan, ctx context.Context, request *keyvaluev1.ScanRequest, send send) error) mutant {
-		return mutant{name, func(i *prism.Interfaces) {
+		return mutant{Name: name, Mutate: func(i *prism.Interfaces) {
 			right := i.KeyValueScan
 			i.KeyValueScan = scanWith{realScan: right, scan: func(ctx context.Context, request *keyvaluev1.ScanRequest, send func(*keyvaluev1.ScanResponse) error) error {
 				return scan(right, ctx, request, send)
@@ -188,7 +188,7 @@ func scanMutants() []mutant {
 				}
 			})
 		}),
-		{"CountCountsKeysThatContainThePrefix", func(i *prism.Interfaces) {
+		{Name: "CountCountsKeysThatContainThePrefix", Mutate: func(i *prism.Interfaces) {
 			right := i.KeyValueScan
 			i.KeyValueScan = scanWith{realScan: right, count: func(ctx context.Context, request *keyvaluev1.CountRequest) (*keyvaluev1.CountResponse, error) {
 				if _, err := right.Count(ctx, request); err != nil {

@@ -1,165 +1,27 @@
 package keyvaluetest_test
 
 import (
-	"context"
-	"fmt"
-	"os"
-	"os/exec"
-	"regexp"
-	"slices"
-	"strconv"
-	"strings"
-	"sync/atomic"
 	"testing"
-	"text/tabwriter"
-	"time"
 
-	"github.com/stretchr/testify/require"
-
-	"github.com/prismgate/prism/backends/memstore"
 	"github.com/prismgate/prism/conformance/keyvaluetest"
-	"github.com/prismgate/prism/gen/go/prism"
+	"github.com/prismgate/prism/internal/testmutants"
 )
 
-// mutantVariable names the mutant that a child process runs a suite against, as "suite/mutant".
-const mutantVariable = "PRISM_KEYVALUE_MUTANT"
+type mutant = testmutants.Mutant
 
-// childTimeout is generous: a child takes some seconds.
-const childTimeout = 90 * time.Second
-
-// suite is a suite with the mutants that it must reject: implementations that are right but for one rule.
-type suite struct {
-	name    string
-	run     func(*testing.T, keyvaluetest.Open)
-	mutants []mutant
-}
-
-// mutant breaks one rule of a namespace's interfaces.
-type mutant struct {
-	name   string
-	mutate func(i *prism.Interfaces)
-}
-
-func suites() []suite {
-	return []suite{
-		{"keyvalue_basic", keyvaluetest.Basic, basicMutants()},
-		{"keyvalue_batch", keyvaluetest.Batch, batchMutants()},
-		{"keyvalue_cas", keyvaluetest.CAS, casMutants()},
-		{"keyvalue_scan", keyvaluetest.Scan, scanMutants()},
-		{"keyvalue_transactional", keyvaluetest.Transactional, transactionalMutants()},
-		{"keyvalue_ttl", keyvaluetest.TTL, ttlMutants()},
+func suites() []testmutants.Suite {
+	return []testmutants.Suite{
+		{Name: "keyvalue_basic", Run: keyvaluetest.Basic, Mutants: basicMutants()},
+		{Name: "keyvalue_batch", Run: keyvaluetest.Batch, Mutants: batchMutants()},
+		{Name: "keyvalue_cas", Run: keyvaluetest.CAS, Mutants: casMutants()},
+		{Name: "keyvalue_scan", Run: keyvaluetest.Scan, Mutants: scanMutants()},
+		{Name: "keyvalue_transactional", Run: keyvaluetest.Transactional, Mutants: transactionalMutants()},
+		{Name: "keyvalue_ttl", Run: keyvaluetest.TTL, Mutants: ttlMutants()},
 	}
 }
 
-// failedCase finds the cases that failed in a child's output; a case that failed because of its subtest is on the way to it.
-var failedCase = regexp.MustCompile(`(?m)^ +--- FAIL: TestMutantChild/(\S+) `)
+func TestSuitesRejectMutants(t *testing.T) { testmutants.Reject(t, suites()) }
 
-// TestSuitesRejectMutants proves that the suites test: every mutant must fail in at least one case, in a process of its own so that its failure is not ours.
-func TestSuitesRejectMutants(t *testing.T) {
-	if testing.Short() {
-		t.Skip("runs every suite once per mutant, which takes a minute")
-	}
-	type result struct{ suite, mutant, killers string }
-	var results []result
-	turns := make(chan struct{}, 2) // children at a time
-	t.Run("Each", func(t *testing.T) {
-		for _, suite := range suites() {
-			require.GreaterOrEqual(t, len(suite.mutants), 3, "mutants of %s", suite.name)
-			for _, mutant := range suite.mutants {
-				results = append(results, result{suite: suite.name, mutant: mutant.name})
-				at := len(results) - 1
-				t.Run(suite.name+"/"+mutant.name, func(t *testing.T) {
-					t.Parallel()
-					turns <- struct{}{}
-					defer func() { <-turns }()
-					output, err := runChild(t, suite.name+"/"+mutant.name)
-					var exit *exec.ExitError
-					require.ErrorAs(t, err, &exit, "the mutant survives")
-					killers := killersIn(output)
-					require.NotEmpty(t, killers, "the child failed without naming a case:\n%s", output)
-					results[at].killers = describe(killers)
-				})
-			}
-		}
-	})
-	var table strings.Builder
-	writer := tabwriter.NewWriter(&table, 0, 0, 2, ' ', 0)
-	for _, result := range results {
-		_, _ = fmt.Fprintf(writer, "%s\t%s\t%s\n", result.suite, result.mutant, result.killers)
-	}
-	require.NoError(t, writer.Flush())
-	t.Logf("suite, mutant, and the cases that rejected it:\n%s", table.String())
-}
+func TestSuitesAcceptWhatIsRight(t *testing.T) { testmutants.Accept(t, suites()) }
 
-// TestSuitesAcceptWhatIsRight runs each suite against what the mutants are made of.
-func TestSuitesAcceptWhatIsRight(t *testing.T) {
-	for _, suite := range suites() {
-		t.Run(suite.name, func(t *testing.T) { suite.run(t, opener(t, func(*prism.Interfaces) {})) })
-	}
-}
-
-// TestMutantChild is what a child process runs.
-func TestMutantChild(t *testing.T) {
-	name := os.Getenv(mutantVariable)
-	if name == "" {
-		t.Skip("is run by TestSuitesRejectMutants, in a process of its own")
-	}
-	for _, suite := range suites() {
-		for _, mutant := range suite.mutants {
-			if suite.name+"/"+mutant.name == name {
-				suite.run(t, opener(t, mutant.mutate))
-				return
-			}
-		}
-	}
-	t.Fatalf("there is no mutant %q", name)
-}
-
-// opener opens namespaces of one store and changes their interfaces.
-func opener(t *testing.T, mutate func(*prism.Interfaces)) keyvaluetest.Open {
-	t.Helper()
-	store, err := memstore.Open(t.Context(), nil)
-	require.NoError(t, err)
-	t.Cleanup(func() { _ = store.Close(context.WithoutCancel(t.Context())) })
-	var names atomic.Int64
-	return func(t *testing.T) *prism.Interfaces {
-		opened, err := store.Namespace(t.Context(), strconv.FormatInt(names.Add(1), 10))
-		require.NoError(t, err)
-		mutated := *opened.Interfaces()
-		mutate(&mutated)
-		return &mutated
-	}
-}
-
-// runChild runs TestMutantChild in a process of its own and returns what it printed.
-func runChild(t *testing.T, name string) (string, error) {
-	t.Helper()
-	executable, err := os.Executable()
-	require.NoError(t, err)
-	ctx, cancel := context.WithTimeout(t.Context(), childTimeout)
-	defer cancel()
-	command := exec.CommandContext(ctx, executable, "-test.run=^TestMutantChild$")
-	command.Env = append(os.Environ(), mutantVariable+"="+name)
-	output, err := command.CombinedOutput()
-	require.NoError(t, ctx.Err(), "the child does not end")
-	return string(output), err
-}
-
-// killersIn returns the innermost cases that failed.
-func killersIn(output string) []string {
-	var failed []string
-	for _, match := range failedCase.FindAllStringSubmatch(output, -1) {
-		failed = append(failed, match[1])
-	}
-	return slices.DeleteFunc(failed, func(name string) bool {
-		return slices.ContainsFunc(failed, func(other string) bool { return strings.HasPrefix(other, name+"/") })
-	})
-}
-
-// describe names the first killers and counts the others.
-func describe(killers []string) string {
-	if len(killers) > 2 {
-		return fmt.Sprintf("%s and %d more", strings.Join(killers[:2], ", "), len(killers)-2)
-	}
-	return strings.Join(killers, ", ")
-}
+func TestMutantChild(t *testing.T) { testmutants.Child(t, suites()) }

@@ -114,7 +114,7 @@ func (w *written) noting(right keyvaluev1.Transactional) transactionalWith {
 
 func transactionalMutants() []mutant {
 	of := func(name string, mutate func(i *prism.Interfaces, right keyvaluev1.Transactional, writes *written) transactionalWith) mutant {
-		return mutant{name, func(i *prism.Interfaces) {
+		return mutant{Name: name, Mutate: func(i *prism.Interfaces) {
 			i.KeyValueTransactional = mutate(i, i.KeyValueTransactional, &written{})
 		}}
 	}

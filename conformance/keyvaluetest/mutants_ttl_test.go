@@ -65,17 +65,17 @@ func keepingTTL(ctx context.Context, ttl keyvaluev1.TTL, key string, write func(
 
 func ttlMutants() []mutant {
 	of := func(name string, mutate func(i *prism.Interfaces, right keyvaluev1.TTL) keyvaluev1.TTL) mutant {
-		return mutant{name, func(i *prism.Interfaces) { i.KeyValueTTL = mutate(i, i.KeyValueTTL) }}
+		return mutant{Name: name, Mutate: func(i *prism.Interfaces) { i.KeyValueTTL = mutate(i, i.KeyValueTTL) }}
 	}
 	return []mutant{
-		{"SetKeepsTheTimeToLive", func(i *prism.Interfaces) {
+		{Name: "SetKeepsTheTimeToLive", Mutate: func(i *prism.Interfaces) {
 			right := i.KeyValueBasic
 			i.KeyValueBasic = basicWith{Basic: right, set: func(ctx context.Context, request *keyvaluev1.SetRequest) (*keyvaluev1.SetResponse, error) {
 				err := keepingTTL(ctx, i.KeyValueTTL, request.GetKey(), func() error { _, err := right.Set(ctx, request); return err })
 				return &keyvaluev1.SetResponse{}, err
 			}}
 		}},
-		{"DeleteOfAnExpiredKeySaysDeleted", func(i *prism.Interfaces) {
+		{Name: "DeleteOfAnExpiredKeySaysDeleted", Mutate: func(i *prism.Interfaces) {
 			var mu sync.Mutex
 			timed := make(map[string]bool)
 			ttl, basic := i.KeyValueTTL, i.KeyValueBasic

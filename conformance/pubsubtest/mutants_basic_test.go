@@ -82,7 +82,7 @@ func withUnsubscribe(change func(response *pubsubv1.UnsubscribeResponse, err err
 
 func basicMutants() []mutant {
 	of := func(name string, mutate func(right pubsubv1.Basic) pubsubv1.Basic) mutant {
-		return mutant{name, func(i *prism.Interfaces) { i.PubSubBasic = mutate(i.PubSubBasic) }}
+		return mutant{Name: name, Mutate: func(i *prism.Interfaces) { i.PubSubBasic = mutate(i.PubSubBasic) }}
 	}
 	return []mutant{
 		of("StreamBeginsWithoutSubscribed", withStream(func(send sendFunc) sendFunc {

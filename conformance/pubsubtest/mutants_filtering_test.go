@@ -67,7 +67,7 @@ func withRefusal(change func(filter string, err error) error) func(pubsubv1.Filt
 
 func filteringMutants() []mutant {
 	of := func(name string, mutate func(right pubsubv1.Filtering) pubsubv1.Filtering) mutant {
-		return mutant{name, func(i *prism.Interfaces) { i.PubSubFiltering = mutate(i.PubSubFiltering) }}
+		return mutant{Name: name, Mutate: func(i *prism.Interfaces) { i.PubSubFiltering = mutate(i.PubSubFiltering) }}
 	}
 	place := regexp.MustCompile(`byte (\d+)`)
 	return []mutant{

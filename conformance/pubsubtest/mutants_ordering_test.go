@@ -40,7 +40,7 @@ type orderedSend = func(*pubsubv1.SubscribeOrderedResponse) error
 
 func orderingMutants() []mutant {
 	of := func(name string, mutate func(right pubsubv1.Ordering) pubsubv1.Ordering) mutant {
-		return mutant{name, func(i *prism.Interfaces) { i.PubSubOrdering = mutate(i.PubSubOrdering) }}
+		return mutant{Name: name, Mutate: func(i *prism.Interfaces) { i.PubSubOrdering = mutate(i.PubSubOrdering) }}
 	}
 	// withSend changes what a stream sends, and may look at its request.
 	withSend := func(change func(request *pubsubv1.SubscribeOrderedRequest, send orderedSend) orderedSend) func(pubsubv1.Ordering) pubsubv1.Ordering {

@@ -58,7 +58,7 @@ type durableSend = func(*pubsubv1.SubscribeDurableResponse) error
 
 func persistentMutants() []mutant {
 	of := func(name string, mutate func(right pubsubv1.Persistent) pubsubv1.Persistent) mutant {
-		return mutant{name, func(i *prism.Interfaces) { i.PubSubPersistent = mutate(i.PubSubPersistent) }}
+		return mutant{Name: name, Mutate: func(i *prism.Interfaces) { i.PubSubPersistent = mutate(i.PubSubPersistent) }}
 	}
 	withRequest := func(change func(*pubsubv1.SubscribeDurableRequest)) func(pubsubv1.Persistent) pubsubv1.Persistent {
 		return func(right pubsubv1.Persistent) pubsubv1.Persistent {
@@ -84,7 +84,7 @@ func persistentMutants() []mutant {
 		}
 	}
 	withUnsubscribe := func(name string, change func(*pubsubv1.UnsubscribeRequest)) mutant {
-		return mutant{name, func(i *prism.Interfaces) {
+		return mutant{Name: name, Mutate: func(i *prism.Interfaces) {
 			right := i.PubSubBasic
 			i.PubSubBasic = basicWith{Basic: right, unsubscribe: func(ctx context.Context, request *pubsubv1.UnsubscribeRequest) (*pubsubv1.UnsubscribeResponse, error) {
 				request = proto.CloneOf(request)

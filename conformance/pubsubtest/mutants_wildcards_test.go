@@ -52,7 +52,7 @@ func glob(pattern, star, tail string) *regexp.Regexp {
 
 func wildcardsMutants() []mutant {
 	of := func(name string, mutate func(right pubsubv1.Wildcards) pubsubv1.Wildcards) mutant {
-		return mutant{name, func(i *prism.Interfaces) { i.PubSubWildcards = mutate(i.PubSubWildcards) }}
+		return mutant{Name: name, Mutate: func(i *prism.Interfaces) { i.PubSubWildcards = mutate(i.PubSubWildcards) }}
 	}
 	withRequest := func(change func(*pubsubv1.SubscribePatternRequest)) func(pubsubv1.Wildcards) pubsubv1.Wildcards {
 		return func(right pubsubv1.Wildcards) pubsubv1.Wildcards {

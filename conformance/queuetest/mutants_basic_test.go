@@ -110,7 +110,7 @@ func withWait(right queuev1.Basic, change func(time.Duration) time.Duration) que
 
 func basicMutants() []mutant {
 	of := func(name string, mutate func(i *prism.Interfaces, right queuev1.Basic) queuev1.Basic) mutant {
-		return mutant{name, func(i *prism.Interfaces) { i.QueueBasic = mutate(i, i.QueueBasic) }}
+		return mutant{Name: name, Mutate: func(i *prism.Interfaces) { i.QueueBasic = mutate(i, i.QueueBasic) }}
 	}
 	return []mutant{
 		of("EmptyQueueIsAnError", func(_ *prism.Interfaces, right queuev1.Basic) queuev1.Basic {

@@ -79,7 +79,7 @@ func withRedrive(right queuev1.DeadLetter, change func(request *queuev1.RedriveR
 
 func deadLetterMutants() []mutant {
 	of := func(name string, mutate func(i *prism.Interfaces, right queuev1.DeadLetter) queuev1.DeadLetter) mutant {
-		return mutant{name, func(i *prism.Interfaces) { i.QueueDeadLetter = mutate(i, i.QueueDeadLetter) }}
+		return mutant{Name: name, Mutate: func(i *prism.Interfaces) { i.QueueDeadLetter = mutate(i, i.QueueDeadLetter) }}
 	}
 	return []mutant{
 		of("MessagesNeverMove", func(_ *prism.Interfaces, right queuev1.DeadLetter) queuev1.DeadLetter {

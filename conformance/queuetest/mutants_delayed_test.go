@@ -65,7 +65,7 @@ func withEnqueueDelayed(right queuev1.Delayed, change func(request *queuev1.Enqu
 
 func delayedMutants() []mutant {
 	of := func(name string, mutate func(i *prism.Interfaces, right queuev1.Delayed) queuev1.Delayed) mutant {
-		return mutant{name, func(i *prism.Interfaces) { i.QueueDelayed = mutate(i, i.QueueDelayed) }}
+		return mutant{Name: name, Mutate: func(i *prism.Interfaces) { i.QueueDelayed = mutate(i, i.QueueDelayed) }}
 	}
 	return []mutant{
 		of("VisibleAtOnce", func(_ *prism.Interfaces, right queuev1.Delayed) queuev1.Delayed {

@@ -36,7 +36,7 @@ func withEnqueueWithPriority(right queuev1.Priority, change func(request *queuev
 
 func priorityMutants() []mutant {
 	of := func(name string, mutate func(i *prism.Interfaces, right queuev1.Priority) queuev1.Priority) mutant {
-		return mutant{name, func(i *prism.Interfaces) { i.QueuePriority = mutate(i, i.QueuePriority) }}
+		return mutant{Name: name, Mutate: func(i *prism.Interfaces) { i.QueuePriority = mutate(i, i.QueuePriority) }}
 	}
 	return []mutant{
 		of("PriorityIsIgnored", func(_ *prism.Interfaces, right queuev1.Priority) queuev1.Priority {

@@ -1,165 +1,26 @@
 package queuetest_test
 
 import (
-	"context"
-	"fmt"
-	"os"
-	"os/exec"
-	"regexp"
-	"slices"
-	"strconv"
-	"strings"
-	"sync/atomic"
 	"testing"
-	"text/tabwriter"
-	"time"
 
-	"github.com/stretchr/testify/require"
-
-	"github.com/prismgate/prism/backends/memstore"
 	"github.com/prismgate/prism/conformance/queuetest"
-	"github.com/prismgate/prism/gen/go/prism"
+	"github.com/prismgate/prism/internal/testmutants"
 )
 
-// mutantVariable names the mutant that a child process runs a suite against, as "suite/mutant".
-const mutantVariable = "PRISM_QUEUE_MUTANT"
+type mutant = testmutants.Mutant
 
-// childTimeout is generous: a child takes some seconds.
-const childTimeout = 90 * time.Second
-
-// suite is a suite with the mutants that it must reject: implementations that are right but for one rule.
-type suite struct {
-	name    string
-	run     func(*testing.T, queuetest.Open)
-	mutants []mutant
-}
-
-// mutant breaks one rule of a namespace's interfaces.
-type mutant struct {
-	name   string
-	mutate func(i *prism.Interfaces)
-}
-
-func suites() []suite {
-	return []suite{
-		{"queue_basic", queuetest.Basic, basicMutants()},
-		{"queue_dead_letter", queuetest.DeadLetter, deadLetterMutants()},
-		{"queue_delayed", queuetest.Delayed, delayedMutants()},
-		{"queue_priority", queuetest.Priority, priorityMutants()},
-		{"queue_visibility", queuetest.Visibility, visibilityMutants()},
+func suites() []testmutants.Suite {
+	return []testmutants.Suite{
+		{Name: "queue_basic", Run: queuetest.Basic, Mutants: basicMutants()},
+		{Name: "queue_dead_letter", Run: queuetest.DeadLetter, Mutants: deadLetterMutants()},
+		{Name: "queue_delayed", Run: queuetest.Delayed, Mutants: delayedMutants()},
+		{Name: "queue_priority", Run: queuetest.Priority, Mutants: priorityMutants()},
+		{Name: "queue_visibility", Run: queuetest.Visibility, Mutants: visibilityMutants()},
 	}
 }
 
-// failedCase finds the cases that failed in a child's output; a case that failed because of its subtest is on the way to it.
-var failedCase = regexp.MustCompile(`(?m)^ +--- FAIL: TestMutantChild/(\S+) `)
+func TestSuitesRejectMutants(t *testing.T) { testmutants.Reject(t, suites()) }
 
-// TestSuitesRejectMutants proves that the suites test: every mutant must fail in at least one case, in a process of its own so that its failure is not ours.
-func TestSuitesRejectMutants(t *testing.T) {
-	if testing.Short() {
-		t.Skip("runs every suite once per mutant, which takes a minute")
-	}
-	type result struct{ suite, mutant, killers string }
-	var results []result
-	turns := make(chan struct{}, 2) // children at a time
-	t.Run("Each", func(t *testing.T) {
-		for _, suite := range suites() {
-			require.GreaterOrEqual(t, len(suite.mutants), 3, "mutants of %s", suite.name)
-			for _, mutant := range suite.mutants {
-				results = append(results, result{suite: suite.name, mutant: mutant.name})
-				at := len(results) - 1
-				t.Run(suite.name+"/"+mutant.name, func(t *testing.T) {
-					t.Parallel()
-					turns <- struct{}{}
-					defer func() { <-turns }()
-					output, err := runChild(t, suite.name+"/"+mutant.name)
-					var exit *exec.ExitError
-					require.ErrorAs(t, err, &exit, "the mutant survives")
-					killers := killersIn(output)
-					require.NotEmpty(t, killers, "the child failed without naming a case:\n%s", output)
-					results[at].killers = describe(killers)
-				})
-			}
-		}
-	})
-	var table strings.Builder
-	writer := tabwriter.NewWriter(&table, 0, 0, 2, ' ', 0)
-	for _, result := range results {
-		_, _ = fmt.Fprintf(writer, "%s\t%s\t%s\n", result.suite, result.mutant, result.killers)
-	}
-	require.NoError(t, writer.Flush())
-	t.Logf("suite, mutant, and the cases that rejected it:\n%s", table.String())
-}
+func TestSuitesAcceptWhatIsRight(t *testing.T) { testmutants.Accept(t, suites()) }
 
-// TestSuitesAcceptWhatIsRight runs each suite against what the mutants are made of.
-func TestSuitesAcceptWhatIsRight(t *testing.T) {
-	for _, suite := range suites() {
-		t.Run(suite.name, func(t *testing.T) { suite.run(t, opener(t, func(*prism.Interfaces) {})) })
-	}
-}
-
-// TestMutantChild is what a child process runs.
-func TestMutantChild(t *testing.T) {
-	name := os.Getenv(mutantVariable)
-	if name == "" {
-		t.Skip("is run by TestSuitesRejectMutants, in a process of its own")
-	}
-	for _, suite := range suites() {
-		for _, mutant := range suite.mutants {
-			if suite.name+"/"+mutant.name == name {
-				suite.run(t, opener(t, mutant.mutate))
-				return
-			}
-		}
-	}
-	t.Fatalf("there is no mutant %q", name)
-}
-
-// opener opens namespaces of one store and changes their interfaces.
-func opener(t *testing.T, mutate func(*prism.Interfaces)) queuetest.Open {
-	t.Helper()
-	store, err := memstore.Open(t.Context(), nil)
-	require.NoError(t, err)
-	t.Cleanup(func() { _ = store.Close(context.WithoutCancel(t.Context())) })
-	var names atomic.Int64
-	return func(t *testing.T) *prism.Interfaces {
-		opened, err := store.Namespace(t.Context(), strconv.FormatInt(names.Add(1), 10))
-		require.NoError(t, err)
-		mutated := *opened.Interfaces()
-		mutate(&mutated)
-		return &mutated
-	}
-}
-
-// runChild runs TestMutantChild in a process of its own and returns what it printed.
-func runChild(t *testing.T, name string) (string, error) {
-	t.Helper()
-	executable, err := os.Executable()
-	require.NoError(t, err)
-	ctx, cancel := context.WithTimeout(t.Context(), childTimeout)
-	defer cancel()
-	// Many cases at a time: those of a mutant wait for what does not come.
-	command := exec.CommandContext(ctx, executable, "-test.run=^TestMutantChild$", "-test.parallel=64")
-	command.Env = append(os.Environ(), mutantVariable+"="+name)
-	output, err := command.CombinedOutput()
-	require.NoError(t, ctx.Err(), "the child does not end")
-	return string(output), err
-}
-
-// killersIn returns the innermost cases that failed.
-func killersIn(output string) []string {
-	var failed []string
-	for _, match := range failedCase.FindAllStringSubmatch(output, -1) {
-		failed = append(failed, match[1])
-	}
-	return slices.DeleteFunc(failed, func(name string) bool {
-		return slices.ContainsFunc(failed, func(other string) bool { return strings.HasPrefix(other, name+"/") })
-	})
-}
-
-// describe names the first killers and counts the others.
-func describe(killers []string) string {
-	if len(killers) > 2 {
-		return fmt.Sprintf("%s and %d more", strings.Join(killers[:2], ", "), len(killers)-2)
-	}
-	return strings.Join(killers, ", ")
-}
+func TestMutantChild(t *testing.T) { testmutants.Child(t, suites()) }

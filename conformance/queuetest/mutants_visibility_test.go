@@ -89,7 +89,7 @@ func withReceipts(right queuev1.Visibility, change func(queue, receipt string) (
 
 func visibilityMutants() []mutant {
 	of := func(name string, mutate func(i *prism.Interfaces, right queuev1.Visibility) queuev1.Visibility) mutant {
-		return mutant{name, func(i *prism.Interfaces) { i.QueueVisibility = mutate(i, i.QueueVisibility) }}
+		return mutant{Name: name, Mutate: func(i *prism.Interfaces) { i.QueueVisibility = mutate(i, i.QueueVisibility) }}
 	}
 	return []mutant{
 		of("EmptyQueueIsAnError", func(_ *prism.Interfaces, right queuev1.Visibility) queuev1.Visibility {
