@@ -57,7 +57,7 @@ func (g *Gateway) replace(ctx context.Context, next *generation, grace time.Dura
 	ctx = context.WithoutCancel(ctx)
 	for name, n := range before.namespaces {
 		successor := next.namespaces[name]
-		if successor == n {
+		if n.is(successor) {
 			continue
 		}
 		n.hold.retire()

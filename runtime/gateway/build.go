@@ -47,6 +47,10 @@ func (g *Gateway) fill(ctx context.Context, before, next *generation) error {
 			next.namespaces[planned.Name] = former
 			continue
 		}
+		if former != nil && plan.OnlyLimits(former.planned, planned) && former.on(next.instances) {
+			next.namespaces[planned.Name] = g.withLimits(former, planned)
+			continue
+		}
 		made, err := g.newNamespace(ctx, planned, next.instances, former)
 		if err != nil {
 			return fmt.Errorf("namespace %q: %w", planned.Name, err)
@@ -60,7 +64,7 @@ func (g *Gateway) fill(ctx context.Context, before, next *generation) error {
 func (n *generation) abandon(ctx context.Context, before *generation) error {
 	var errs []error
 	for name, made := range n.namespaces {
-		if made != before.namespaces[name] {
+		if !made.is(before.namespaces[name]) {
 			errs = append(errs, made.close(ctx))
 		}
 	}
@@ -71,6 +75,17 @@ func (n *generation) abandon(ctx context.Context, before *generation) error {
 	}
 	return errors.Join(errs...)
 }
+
+// withLimits returns a namespace with other limits. Its calls, streams and patterns go on; what the limits count begins anew.
+func (g *Gateway) withLimits(n *namespace, planned *plan.Namespace) *namespace {
+	changed := *n
+	changed.planned, changed.limits = planned, planned.Limits
+	changed.serve = g.observed(changed.pipeline())
+	return &changed
+}
+
+// is tells whether two are one namespace, but perhaps for its limits. Nil is none.
+func (n *namespace) is(other *namespace) bool { return other != nil && n.hold == other.hold }
 
 // newNamespace opens a namespace. Before is the one that it replaces; nil when there is none.
 func (g *Gateway) newNamespace(ctx context.Context, planned *plan.Namespace, instances map[string]*instance, before *namespace) (*namespace, error) {

@@ -25,7 +25,7 @@ func TestStreamsEndAfterTheGrace(t *testing.T) {
 			ended <- c.serve(t.Context(), method(t, "pubsub_basic", "Subscribe"), &pubsubv1.SubscribeRequest{Topic: "t"}, discard)
 		}()
 		synctest.Wait()
-		apply(t, g, onMemStore("m", &configv1.NamespaceLimits{CallsPerSecond: 1000}), 30*time.Second)
+		apply(t, g, onMemStore("other", nil), 30*time.Second)
 		err := <-ended
 		require.Equal(t, fault.Unavailable, fault.CodeOf(err))
 		require.Equal(t, "CONFIGURATION_CHANGED", fault.ReasonOf(err))
@@ -44,7 +44,7 @@ func TestStreamsOfWhatDidNotChangeGoOn(t *testing.T) {
 			ended <- c.serve(ctx, method(t, "pubsub_basic", "Subscribe"), &pubsubv1.SubscribeRequest{Topic: "t"}, discard)
 		}()
 		synctest.Wait()
-		config := onMemStore("m", nil)
+		config := onMemStore("m", &configv1.NamespaceLimits{CallsPerSecond: 1000}) // limits are no reason to end a stream
 		config.Namespaces = append(config.Namespaces, &configv1.Namespace{Name: "another", Backend: "m"})
 		apply(t, g, config, time.Second)
 		time.Sleep(time.Hour)

@@ -86,6 +86,14 @@ func SameNamespace(before, after *Namespace) bool {
 	return before.Name == after.Name && len(namespaceChanges(before, after)) == 0
 }
 
+// OnlyLimits tells that nothing of a namespace changed but its limits: what serves it can go on.
+func OnlyLimits(before, after *Namespace) bool {
+	return before.Name == after.Name && slices.Equal(namespaceChanges(before, after), []string{limitsChanged})
+}
+
+// limitsChanged is what changed when limits did.
+const limitsChanged = "limits"
+
 func compare[T any](before, after []T, name func(T) string, changes func(before, after T) []string) Changes {
 	var c Changes
 	former := make(map[string]T, len(before))
@@ -127,7 +135,7 @@ func instanceChanges(before, after *Instance) []string {
 func namespaceChanges(before, after *Namespace) []string {
 	var what []string
 	if !proto.Equal(before.Limits, after.Limits) {
-		what = append(what, "limits")
+		what = append(what, limitsChanged)
 	}
 	chainBefore, chainAfter := served(before), served(after)
 	if chainBefore != chainAfter {
