@@ -82,7 +82,9 @@ func TestServeLogsJSON(t *testing.T) {
 func TestServeDrains(t *testing.T) {
 	t.Parallel()
 	s := newStore()
-	g := serve(t, sample(t, s))
+	d := sample(t, s)
+	s.keys.Blocking = false // a stream that ends by itself is waited for; a subscription would not be
+	g := serve(t, d)
 	calls := []*process{
 		start(t, sample(t, nil), "call", "keyvalue_basic.Get", "-n", "default", "--address", g.listen),
 		start(t, sample(t, nil), "call", "keyvalue_basic.Get", "-n", "default", "--address", g.listen, "--protocol", "connect"),
