@@ -54,6 +54,28 @@ func TestWhatDidNotChangeIsCarriedOver(t *testing.T) {
 	require.EqualValues(t, 1, opened.Load())
 }
 
+func TestNewLimitsHoldFromTheReloadOnAndEndNoCall(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := newGateway(t)
+		apply(t, g, onMemStore("m", nil), 0)
+		c := &conn{gateway: g, namespace: "n"}
+		answered := make(chan error, 1)
+		go func() {
+			_, err := queuerpc.NewBasicClient(&conn{gateway: g, namespace: "n"}).Dequeue(t.Context(), &queuev1.DequeueRequest{Queue: "q", WaitTime: durationpb.New(20 * time.Second)})
+			answered <- err
+		}()
+		synctest.Wait()
+		apply(t, g, onMemStore("m", &configv1.NamespaceLimits{CallsPerSecond: 1}), 0)
+		set(t, c, "a", "value")
+		_, err := get(t, c, "a")
+		require.Equal(t, "RATE_LIMIT_EXCEEDED", fault.ReasonOf(err))
+		apply(t, g, onMemStore("m", nil), 0)
+		_, err = get(t, c, "a")
+		require.NoError(t, err)
+		require.NoError(t, <-answered)
+	})
+}
+
 func TestAChangedInstanceIsAnotherOne(t *testing.T) {
 	var opened, closed atomic.Int64
 	g := newGateway(t, counted(&opened, &closed))
