@@ -7,9 +7,13 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"google.golang.org/protobuf/types/known/durationpb"
 
 	configv1 "github.com/prismgate/prism/gen/go/prism/config/v1"
+	keyvaluev1 "github.com/prismgate/prism/gen/go/prism/keyvalue/v1"
 	pubsubv1 "github.com/prismgate/prism/gen/go/prism/pubsub/v1"
+	queuev1 "github.com/prismgate/prism/gen/go/prism/queue/v1"
+	"github.com/prismgate/prism/gen/go/prism/queue/v1/queuerpc"
 	"github.com/prismgate/prism/runtime/fault"
 	"github.com/prismgate/prism/runtime/rpc"
 )
@@ -97,5 +101,31 @@ func TestWhatEndedAStreamFirstIsToldOfIt(t *testing.T) {
 			require.Equal(t, want, fault.CodeOf(<-ended))
 			cancel()
 		}
+	})
+}
+
+func TestADrainEndsSubscriptionsAndNothingElse(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := newGateway(t)
+		apply(t, g, onMemStore("m", nil), 0)
+		c := &conn{gateway: g, namespace: "n"}
+		ended, answered := make(chan error, 1), make(chan error, 1)
+		subscribe := func() {
+			ended <- c.serve(t.Context(), method(t, "pubsub_basic", "Subscribe"), &pubsubv1.SubscribeRequest{Topic: "t"}, discard)
+		}
+		go subscribe()
+		go func() {
+			_, err := queuerpc.NewBasicClient(&conn{gateway: g, namespace: "n"}).Dequeue(t.Context(), &queuev1.DequeueRequest{Queue: "q", WaitTime: durationpb.New(20 * time.Second)})
+			answered <- err
+		}()
+		synctest.Wait()
+		require.Empty(t, ended)
+		g.Drain()
+		require.Equal(t, "GATEWAY_STOPPING", fault.ReasonOf(<-ended))
+		go subscribe()
+		require.Equal(t, "GATEWAY_STOPPING", fault.ReasonOf(<-ended), "one that comes too late")
+		set(t, c, "a", "value")
+		require.NoError(t, c.serve(t.Context(), method(t, "keyvalue_scan", "ScanKeys"), &keyvaluev1.ScanKeysRequest{}, discard))
+		require.NoError(t, <-answered)
 	})
 }

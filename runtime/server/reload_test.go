@@ -274,3 +274,24 @@ func TestARunningGatewaySurvivesEveryBadConfiguration(t *testing.T) {
 	}
 	require.Greater(t, cases, 40)
 }
+
+// A subscriber that never leaves does not hold a stop up, and is told to go elsewhere.
+func TestAnOpenSubscriptionDoesNotHoldAStopUp(t *testing.T) {
+	f := newFile(t, "namespaces: [{name: one, backend: memstore}]\n")
+	s := f.start(server.Options{})
+	subscription := dial(t, s).Namespace("one").PubSub()
+	active, ended := make(chan struct{}), make(chan error, 1)
+	go func() {
+		for _, err := range subscription.Subscribe(t.Context(), "news") {
+			if err != nil {
+				ended <- err
+				return
+			}
+			close(active)
+		}
+		ended <- nil
+	}()
+	<-active
+	require.NoError(t, s.Shutdown(t.Context()), "nothing was cut off")
+	require.Equal(t, "GATEWAY_STOPPING", fault.ReasonOf(<-ended))
+}
