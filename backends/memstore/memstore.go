@@ -105,7 +105,7 @@ type space struct {
 }
 
 // Open opens an empty MemStore. It connects to nothing and does not fail.
-func Open(_ context.Context, config *backendsv1.MemStore) (*Store, error) {
+func Open(_ context.Context, _ backend.Env, config *backendsv1.MemStore) (*Store, error) {
 	key := make([]byte, 32)
 	_, _ = rand.Read(key) // never fails: crypto/rand ends the process instead
 	return &Store{

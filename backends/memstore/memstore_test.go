@@ -21,6 +21,7 @@ import (
 
 	backendsv1 "github.com/prismgate/prism/gen/go/prism/backends/v1"
 	keyvaluev1 "github.com/prismgate/prism/gen/go/prism/keyvalue/v1"
+	"github.com/prismgate/prism/runtime/backend"
 )
 
 // TestConformance runs the suite of every interface that memstore implements.
@@ -108,7 +109,7 @@ func TestPageHoldsNoMoreThanItsSize(t *testing.T) {
 }
 
 func TestClosedStoreHasNoNamespaces(t *testing.T) {
-	store, err := memstore.Open(t.Context(), nil)
+	store, err := memstore.Open(t.Context(), backend.Env{}, nil)
 	require.NoError(t, err)
 	require.NoError(t, store.Close(t.Context()))
 	_, err = store.Namespace(t.Context(), "name")
@@ -118,7 +119,7 @@ func TestClosedStoreHasNoNamespaces(t *testing.T) {
 func TestCloseLeavesNoGoroutine(t *testing.T) {
 	before := runtime.NumGoroutine()
 	for range 5 {
-		store, err := memstore.Open(t.Context(), nil)
+		store, err := memstore.Open(t.Context(), backend.Env{}, nil)
 		require.NoError(t, err)
 		for n := range 10 {
 			interfaces := namespace(t, store, strconv.Itoa(n))
@@ -425,7 +426,7 @@ func TestTransactionThatIsNotOpenHasAReason(t *testing.T) {
 // open opens a store that is closed at the end of the test.
 func open(t testing.TB, config *backendsv1.MemStore) *memstore.Store {
 	t.Helper()
-	store, err := memstore.Open(t.Context(), config)
+	store, err := memstore.Open(t.Context(), backend.Env{}, config)
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, store.Close(t.Context())) })
 	return store

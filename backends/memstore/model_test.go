@@ -16,6 +16,7 @@ import (
 	"github.com/prismgate/prism/runtime/fault"
 
 	keyvaluev1 "github.com/prismgate/prism/gen/go/prism/keyvalue/v1"
+	"github.com/prismgate/prism/runtime/backend"
 )
 
 // model is the simplest store that could be right: a map, and for each open transaction what it has read and written.
@@ -65,7 +66,7 @@ func optional(value []byte) *string {
 // TestRandomOperationsMatchTheModel runs random operations of all interfaces on a store and on the model, and compares every answer.
 func TestRandomOperationsMatchTheModel(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		store, err := memstore.Open(t.Context(), nil)
+		store, err := memstore.Open(t.Context(), backend.Env{}, nil)
 		if err != nil {
 			t.Fatal(err)
 		}

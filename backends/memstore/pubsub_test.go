@@ -18,6 +18,7 @@ import (
 	"github.com/prismgate/prism/runtime/fault"
 
 	pubsubv1 "github.com/prismgate/prism/gen/go/prism/pubsub/v1"
+	"github.com/prismgate/prism/runtime/backend"
 )
 
 // blocked subscribes to "topic" and reads no further than Subscribed until it is released. It returns what came then, up to a message "end".
@@ -219,7 +220,7 @@ func TestIdleSubscriptionIsSmall(t *testing.T) {
 }
 
 func TestStreamsEndWithUnavailableWhenTheStoreIsClosed(t *testing.T) {
-	store, err := memstore.Open(t.Context(), nil)
+	store, err := memstore.Open(t.Context(), backend.Env{}, nil)
 	require.NoError(t, err)
 	i := namespace(t, store, "name")
 	ctx := t.Context()

@@ -16,6 +16,7 @@ import (
 	"github.com/prismgate/prism/runtime/fault"
 
 	queuev1 "github.com/prismgate/prism/gen/go/prism/queue/v1"
+	"github.com/prismgate/prism/runtime/backend"
 )
 
 // queueModel is the simplest namespace of queues that could be right: a list of all messages, which is searched and sorted for every question.
@@ -101,7 +102,7 @@ func TestRandomQueueOperationsMatchTheModel(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		// Behind a type of its own: a *testing.T has a deadline, which may not be asked for where time is not real.
 		rapid.Check(struct{ rapid.TB }{t}, func(rt *rapid.T) {
-			store, err := memstore.Open(t.Context(), nil)
+			store, err := memstore.Open(t.Context(), backend.Env{}, nil)
 			noError(rt, err)
 			defer func() { _ = store.Close(t.Context()) }()
 			opened, err := store.Namespace(t.Context(), "name")

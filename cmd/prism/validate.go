@@ -216,7 +216,7 @@ func (c *cli) openAndClose(ctx context.Context, instance *plan.Instance) error {
 	if i < 0 {
 		return fmt.Errorf("this build knows what %s is, and has no code for it", instance.Backend.Name)
 	}
-	opened, err := c.backends[i].Open(ctx, instance.Config)
+	opened, err := c.backends[i].Open(ctx, backend.Env{Instance: instance.Name}, instance.Config)
 	if err != nil {
 		return err
 	}

@@ -22,6 +22,7 @@ import (
 
 	"github.com/prismgate/prism/backends/memstore"
 	"github.com/prismgate/prism/gen/go/prism"
+	"github.com/prismgate/prism/runtime/backend"
 )
 
 const (
@@ -127,7 +128,7 @@ func Child(t *testing.T, suites []Suite) {
 // opener opens namespaces of one store and changes their interfaces.
 func opener(t *testing.T, mutate func(*prism.Interfaces)) func(t *testing.T) *prism.Interfaces {
 	t.Helper()
-	store, err := memstore.Open(t.Context(), nil)
+	store, err := memstore.Open(t.Context(), backend.Env{}, nil)
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = store.Close(context.WithoutCancel(t.Context())) })
 	var names atomic.Int64

@@ -22,6 +22,7 @@ import (
 
 	backendsv1 "github.com/prismgate/prism/gen/go/prism/backends/v1"
 	patternsv1 "github.com/prismgate/prism/gen/go/prism/patterns/v1"
+	"github.com/prismgate/prism/runtime/backend"
 )
 
 // patience is how long a test waits for what must happen.
@@ -49,7 +50,7 @@ type world struct {
 
 func newWorld(t *testing.T, kind slotted) *world {
 	t.Helper()
-	store, err := memstore.Open(t.Context(), &backendsv1.MemStore{})
+	store, err := memstore.Open(t.Context(), backend.Env{}, &backendsv1.MemStore{})
 	require.NoError(t, err)
 	t.Cleanup(func() { _ = store.Close(context.WithoutCancel(t.Context())) })
 	offered, err := store.Namespace(t.Context(), "iot-devices")

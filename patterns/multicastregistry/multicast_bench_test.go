@@ -18,6 +18,7 @@ import (
 
 	backendsv1 "github.com/prismgate/prism/gen/go/prism/backends/v1"
 	patternsv1 "github.com/prismgate/prism/gen/go/prism/patterns/v1"
+	"github.com/prismgate/prism/runtime/backend"
 )
 
 // BenchmarkMulticast sends to 1,000 identities on MemStore: with each kind of slots, and with all of them online or none. What it measures is the call (its median)
@@ -83,7 +84,7 @@ func benchmarkMulticast(b *testing.B, kind slotted, online bool) {
 // benchmarked is an instance on the slots themselves.
 func benchmarked(b *testing.B, kind slotted) patternsrpc.MulticastRegistryService {
 	b.Helper()
-	store, err := memstore.Open(b.Context(), &backendsv1.MemStore{})
+	store, err := memstore.Open(b.Context(), backend.Env{}, &backendsv1.MemStore{})
 	require.NoError(b, err)
 	b.Cleanup(func() { _ = store.Close(context.WithoutCancel(b.Context())) })
 	offered, err := store.Namespace(b.Context(), "iot-devices")

@@ -37,13 +37,13 @@ func (s *store) Close(context.Context) error {
 func TestOfOpensWithTheBackendsConfiguration(t *testing.T) {
 	t.Parallel()
 	var opened *store
-	backendType := backend.Of("clock", func(_ context.Context, config *durationpb.Duration) (*store, error) {
+	backendType := backend.Of("clock", func(_ context.Context, _ backend.Env, config *durationpb.Duration) (*store, error) {
 		opened = &store{seconds: config.GetSeconds()}
 		return opened, nil
 	})
 	require.Equal(t, "clock", backendType.Name)
 
-	instance, err := backendType.Open(t.Context(), &durationpb.Duration{Seconds: 7})
+	instance, err := backendType.Open(t.Context(), backend.Env{}, &durationpb.Duration{Seconds: 7})
 	require.NoError(t, err)
 	require.Equal(t, int64(7), opened.seconds)
 
@@ -58,24 +58,26 @@ func TestOfOpensWithTheBackendsConfiguration(t *testing.T) {
 
 func TestOfRefusesAnothersConfiguration(t *testing.T) {
 	t.Parallel()
-	backendType := backend.Of("clock", func(context.Context, *durationpb.Duration) (*store, error) {
+	backendType := backend.Of("clock", func(context.Context, backend.Env, *durationpb.Duration) (*store, error) {
 		t.Error("open was called with another backend's configuration")
 		return nil, nil
 	})
-	_, err := backendType.Open(t.Context(), timestamppb.Now())
+	_, err := backendType.Open(t.Context(), backend.Env{}, timestamppb.Now())
 	require.EqualError(t, err, "backend clock: the configuration is a google.protobuf.Timestamp; it must be a google.protobuf.Duration")
 }
 
 func TestErrorsOfABackendComeThroughAndTheirValuesDoNot(t *testing.T) {
 	t.Parallel()
 	failure := errors.New("no such server")
-	failing := backend.Of("clock", func(context.Context, *durationpb.Duration) (*store, error) { return nil, failure })
-	instance, err := failing.Open(t.Context(), &durationpb.Duration{})
+	failing := backend.Of("clock", func(context.Context, backend.Env, *durationpb.Duration) (*store, error) { return nil, failure })
+	instance, err := failing.Open(t.Context(), backend.Env{}, &durationpb.Duration{})
 	require.Same(t, failure, err)
 	require.Nil(t, instance)
 
-	opening := backend.Of("clock", func(context.Context, *durationpb.Duration) (*store, error) { return &store{failure: failure}, nil })
-	instance, err = opening.Open(t.Context(), &durationpb.Duration{})
+	opening := backend.Of("clock", func(context.Context, backend.Env, *durationpb.Duration) (*store, error) {
+		return &store{failure: failure}, nil
+	})
+	instance, err = opening.Open(t.Context(), backend.Env{}, &durationpb.Duration{})
 	require.NoError(t, err)
 	interfaces, err := instance.Namespace(t.Context(), "orders")
 	require.Same(t, failure, err)

@@ -164,12 +164,12 @@ func TestCloseWaitsForCallsAsLongAsItMay(t *testing.T) {
 
 // counted is memstore, counting. It refuses to have more than two instances open.
 func counted(opened, closed *atomic.Int64) backend.Type {
-	return backend.Of("memstore", func(ctx context.Context, config *backendsv1.MemStore) (*countedStore, error) {
+	return backend.Of("memstore", func(ctx context.Context, _ backend.Env, config *backendsv1.MemStore) (*countedStore, error) {
 		if opened.Load()-closed.Load() >= 2 {
 			return nil, errors.New("no more than two")
 		}
 		opened.Add(1)
-		store, err := memstore.Open(ctx, config)
+		store, err := memstore.Open(ctx, backend.Env{}, config)
 		return &countedStore{store, closed}, err
 	})
 }

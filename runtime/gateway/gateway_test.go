@@ -156,8 +156,10 @@ func (brokenInstance) Close(context.Context) error { return nil }
 
 func TestAHandlerKnowsItsCallAndSetsHeaderAndTrailer(t *testing.T) {
 	server := testgateway.Address(testgateway.StartWith(t, testgateway.Options{
-		Config:   &configv1.Config{Namespaces: []*configv1.Namespace{{Name: "n", Backend: "memstore"}}},
-		Backends: []backend.Type{backend.Of("memstore", func(context.Context, *backendsv1.MemStore) (brokenInstance, error) { return brokenInstance{}, nil })},
+		Config: &configv1.Config{Namespaces: []*configv1.Namespace{{Name: "n", Backend: "memstore"}}},
+		Backends: []backend.Type{backend.Of("memstore", func(context.Context, backend.Env, *backendsv1.MemStore) (brokenInstance, error) {
+			return brokenInstance{}, nil
+		})},
 	}))
 	request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://"+server+"/prism.keyvalue.v1.KeyValueBasicInterface/Set", strings.NewReader(`{"key":"a"}`))
 	require.NoError(t, err)

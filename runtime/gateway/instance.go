@@ -14,6 +14,7 @@ import (
 type instance struct {
 	planned *plan.Instance
 	open    backend.Instance
+	status  *backend.Status
 	log     *slog.Logger
 	users   atomic.Int64
 }
@@ -24,9 +25,9 @@ func (g *Gateway) openInstance(ctx context.Context, planned *plan.Instance) (*in
 	if !ok {
 		return nil, fmt.Errorf("backend %q: this build knows what %s is, and has no code for it", planned.Name, planned.Backend.Name)
 	}
-	i := &instance{planned: planned, log: g.log}
+	i := &instance{planned: planned, log: g.log, status: new(backend.Status)}
 	err := guard(g.log, func() (err error) {
-		i.open, err = t.Open(ctx, planned.Config)
+		i.open, err = t.Open(ctx, backend.Env{Instance: planned.Name, Log: g.log.With("backend", planned.Name), Status: i.status}, planned.Config)
 		return err
 	})
 	if err != nil {

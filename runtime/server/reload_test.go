@@ -34,8 +34,8 @@ type keeper struct {
 }
 
 func (k *keeper) Type() backend.Type {
-	return backend.Of("memstore", func(ctx context.Context, c *backendsv1.MemStore) (keptStore, error) {
-		store, err := memstore.Open(ctx, c)
+	return backend.Of("memstore", func(ctx context.Context, _ backend.Env, c *backendsv1.MemStore) (keptStore, error) {
+		store, err := memstore.Open(ctx, backend.Env{}, c)
 		k.mu.Lock()
 		defer k.mu.Unlock()
 		k.stores = append(k.stores, store)

@@ -24,13 +24,13 @@ import (
 // opening is memstore whose instances open as a test says; the first one opens at once.
 func opening(open func(ctx context.Context) error) backend.Type {
 	first := true
-	return backend.Of("memstore", func(ctx context.Context, c *backendsv1.MemStore) (*memstore.Store, error) {
+	return backend.Of("memstore", func(ctx context.Context, _ backend.Env, c *backendsv1.MemStore) (*memstore.Store, error) {
 		if first {
 			first = false
 		} else if err := open(ctx); err != nil {
 			return nil, err
 		}
-		return memstore.Open(ctx, c)
+		return memstore.Open(ctx, backend.Env{}, c)
 	})
 }
 
@@ -46,9 +46,9 @@ func TestAFileThatChangesDuringTheStartIsReadAgain(t *testing.T) {
 	require.NoError(t, err)
 	s, err := server.Start(t.Context(), server.Options{
 		Catalog: known, Watch: []string{f.name},
-		Backends: []backend.Type{backend.Of("memstore", func(ctx context.Context, c *backendsv1.MemStore) (*memstore.Store, error) {
+		Backends: []backend.Type{backend.Of("memstore", func(ctx context.Context, _ backend.Env, c *backendsv1.MemStore) (*memstore.Store, error) {
 			f.write(twoNamespaces)
-			return memstore.Open(ctx, c)
+			return memstore.Open(ctx, backend.Env{}, c)
 		})},
 		Load: func() (*config.Source, error) { return config.Load(f.name) },
 	})

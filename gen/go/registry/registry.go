@@ -1576,6 +1576,45 @@ func memStoreBackend() catalog.Backend {
 	}
 }
 
+func natsBackend() catalog.Backend {
+	return catalog.Backend{
+		Name:             "nats",
+		Implements:       []string{"keyvalue_basic", "keyvalue_cas", "keyvalue_scan", "keyvalue_ttl", "pubsub_basic", "pubsub_filtering", "pubsub_ordering", "pubsub_persistent", "pubsub_wildcards"},
+		Models:           []string{"KeyValue", "PubSub"},
+		Implementability: 75,
+		Doc:              "Nats keeps data in JetStream, and sends live messages through core NATS. The server is 2.11 or newer.",
+		NewConfig:        func() proto.Message { return new(backendsv1.Nats) },
+		Comments:         backendsv1.Comments,
+		Check:            catalog.CheckOf(backendsv1.CheckNats),
+	}
+}
+
+func postgresBackend() catalog.Backend {
+	return catalog.Backend{
+		Name:             "postgres",
+		Implements:       []string{"keyvalue_basic", "keyvalue_batch", "keyvalue_cas", "keyvalue_scan", "keyvalue_transactional", "keyvalue_ttl", "pubsub_basic", "pubsub_filtering", "pubsub_ordering", "pubsub_persistent", "pubsub_wildcards", "queue_basic", "queue_dead_letter", "queue_delayed", "queue_priority", "queue_visibility"},
+		Models:           []string{"KeyValue", "PubSub", "Queue"},
+		Implementability: 90,
+		Doc:              "Postgres keeps data in a PostgreSQL database, version 14 or newer.",
+		NewConfig:        func() proto.Message { return new(backendsv1.Postgres) },
+		Comments:         backendsv1.Comments,
+		Check:            catalog.CheckOf(backendsv1.CheckPostgres),
+	}
+}
+
+func redisBackend() catalog.Backend {
+	return catalog.Backend{
+		Name:             "redis",
+		Implements:       []string{"keyvalue_basic", "keyvalue_batch", "keyvalue_cas", "keyvalue_scan", "keyvalue_transactional", "keyvalue_ttl", "pubsub_basic", "pubsub_filtering", "pubsub_ordering", "pubsub_persistent", "pubsub_wildcards", "queue_basic", "queue_dead_letter", "queue_delayed", "queue_priority", "queue_visibility"},
+		Models:           []string{"KeyValue", "PubSub", "Queue"},
+		Implementability: 100,
+		Doc:              "Redis keeps data in a Redis server, 6.2 or newer, or in a Redis Cluster.",
+		NewConfig:        func() proto.Message { return new(backendsv1.Redis) },
+		Comments:         backendsv1.Comments,
+		Check:            catalog.CheckOf(backendsv1.CheckRedis),
+	}
+}
+
 func multicastRegistryPattern() catalog.Pattern {
 	return catalog.Pattern{
 		Name:    "multicast-registry",
@@ -1719,6 +1758,9 @@ func Catalog() (*catalog.Catalog, error) {
 		timeSeriesRetentionInterface(),
 	}, []catalog.Backend{
 		memStoreBackend(),
+		natsBackend(),
+		postgresBackend(),
+		redisBackend(),
 	}, []catalog.Pattern{
 		multicastRegistryPattern(),
 	})

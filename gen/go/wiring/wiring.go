@@ -5,6 +5,9 @@ package wiring
 
 import (
 	"github.com/prismgate/prism/backends/memstore"
+	"github.com/prismgate/prism/backends/nats"
+	"github.com/prismgate/prism/backends/postgres"
+	"github.com/prismgate/prism/backends/redis"
 	patternsv1 "github.com/prismgate/prism/gen/go/prism/patterns/v1"
 	"github.com/prismgate/prism/patterns/multicastregistry"
 	"github.com/prismgate/prism/runtime/backend"
@@ -15,6 +18,9 @@ import (
 func Backends() []backend.Type {
 	return []backend.Type{
 		backend.Of("memstore", memstore.Open),
+		backend.Of("nats", nats.Open),
+		backend.Of("postgres", postgres.Open),
+		backend.Of("redis", redis.Open),
 	}
 }
 

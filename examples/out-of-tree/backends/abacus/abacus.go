@@ -7,6 +7,8 @@ import (
 
 	backendsv1 "example.com/acme/gen/acme/backends/v1"
 	counterv1 "example.com/acme/gen/acme/counter/v1"
+
+	"github.com/prismgate/prism/runtime/backend"
 )
 
 // Abacus is an open instance.
@@ -18,7 +20,7 @@ type Abacus struct {
 }
 
 // Open opens an abacus.
-func Open(_ context.Context, config *backendsv1.Abacus) (*Abacus, error) {
+func Open(_ context.Context, _ backend.Env, config *backendsv1.Abacus) (*Abacus, error) {
 	return &Abacus{start: config.GetStart(), namespaces: map[string]*counter{}}, nil
 }
 

@@ -279,6 +279,70 @@ func CheckBackendInstance(m *BackendInstance) error {
 	if n := len(m.GetType()); n > 200 {
 		return check.Size("type", "must be at most 200 bytes", n)
 	}
+	if m.GetDeployment() != "" {
+		if m.GetDeployment() != "in-process" && m.GetDeployment() != "sidecar" && m.GetDeployment() != "remote" {
+			return check.Text("deployment", "must be one of \"in-process\", \"sidecar\", \"remote\"", m.GetDeployment())
+		}
+	}
+	if m.GetProvider() != nil {
+		if err := CheckProvider(m.GetProvider()); err != nil {
+			return check.At(err, "provider")
+		}
+	}
+	return nil
+}
+
+// CheckProvider checks a Provider against the schema's constraints. The error is INVALID_ARGUMENT and names the field.
+func CheckProvider(m *Provider) error {
+	if n := len(m.GetAddress()); n > 1024 {
+		return check.Size("address", "must be at most 1,024 bytes", n)
+	}
+	if n := len(m.GetCommand()); n > 100 {
+		return check.Size("command", "must have at most 100 items", n)
+	}
+	for i, item := range m.GetCommand() {
+		if n := len(item); n < 1 || n > 4096 {
+			return check.Size(check.Index("command", i), "must be 1 to 4,096 bytes", n)
+		}
+	}
+	if m.GetTls() != nil {
+		if err := CheckClientTls(m.GetTls()); err != nil {
+			return check.At(err, "tls")
+		}
+	}
+	if m.GetStartTimeout() != nil {
+		if d := m.GetStartTimeout().AsDuration(); d < time.Millisecond || d > 10*time.Minute {
+			return check.Value("start_timeout", "must be 1ms to 10m", d)
+		}
+	}
+	return nil
+}
+
+// CheckClientTls checks a ClientTls against the schema's constraints. The error is INVALID_ARGUMENT and names the field.
+func CheckClientTls(m *ClientTls) error {
+	if n := len(m.GetCaFile()); n > 4096 {
+		return check.Size("ca_file", "must be at most 4,096 bytes", n)
+	}
+	if n := len(m.GetCertFile()); n > 4096 {
+		return check.Size("cert_file", "must be at most 4,096 bytes", n)
+	}
+	if n := len(m.GetKeyFile()); n > 4096 {
+		return check.Size("key_file", "must be at most 4,096 bytes", n)
+	}
+	if n := len(m.GetServerName()); n > 253 {
+		return check.Size("server_name", "must be at most 253 bytes", n)
+	}
+	return nil
+}
+
+// CheckCoalescing checks a Coalescing against the schema's constraints. The error is INVALID_ARGUMENT and names the field.
+func CheckCoalescing(m *Coalescing) error {
+	if m.GetMaxBatch() > 10000 {
+		return check.Value("max_batch", "must be at most 10,000", m.GetMaxBatch())
+	}
+	if m.GetMaxInFlight() > 1000 {
+		return check.Value("max_in_flight", "must be at most 1,000", m.GetMaxInFlight())
+	}
 	return nil
 }
 

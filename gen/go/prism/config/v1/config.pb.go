@@ -757,7 +757,12 @@ type BackendInstance struct {
 	// The backend's catalog name. Empty means the instance's name.
 	Type string `protobuf:"bytes,2,opt,name=type,proto3" json:"type,omitempty"`
 	// The backend's configuration: the fields of its configuration message, which the catalog knows.
-	Config        *structpb.Struct `protobuf:"bytes,3,opt,name=config,proto3" json:"config,omitempty"`
+	Config *structpb.Struct `protobuf:"bytes,3,opt,name=config,proto3" json:"config,omitempty"`
+	// Where the backend's code runs: in-process, in the gateway itself; sidecar, in a process that the gateway starts and watches; remote, in a provider that somebody else
+	// runs. Empty means in-process.
+	Deployment string `protobuf:"bytes,4,opt,name=deployment,proto3" json:"deployment,omitempty"`
+	// How the provider is reached; for deployment sidecar and remote.
+	Provider      *Provider `protobuf:"bytes,5,opt,name=provider,proto3" json:"provider,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -813,6 +818,230 @@ func (x *BackendInstance) GetConfig() *structpb.Struct {
 	return nil
 }
 
+func (x *BackendInstance) GetDeployment() string {
+	if x != nil {
+		return x.Deployment
+	}
+	return ""
+}
+
+func (x *BackendInstance) GetProvider() *Provider {
+	if x != nil {
+		return x.Provider
+	}
+	return nil
+}
+
+// Provider says how the gateway reaches a backend's code in another process.
+type Provider struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Where a remote provider listens: host:port, or "unix:" and the path of a socket. A sidecar's is chosen by the gateway, and this is then empty.
+	Address string `protobuf:"bytes,1,opt,name=address,proto3" json:"address,omitempty"`
+	// The program of a sidecar with its arguments, to which "--listen unix:PATH" is added. Empty means this program's own "provider" command with the backend's type.
+	Command []string `protobuf:"bytes,2,rep,name=command,proto3" json:"command,omitempty"`
+	// TLS towards a remote provider. A provider on another machine is reached with TLS and a certificate of the gateway's own only.
+	Tls *ClientTls `protobuf:"bytes,3,opt,name=tls,proto3" json:"tls,omitempty"`
+	// How long a sidecar may take to be ready when it is started, and a remote provider to answer Initialize. Absent means 10 s.
+	StartTimeout  *durationpb.Duration `protobuf:"bytes,4,opt,name=start_timeout,json=startTimeout,proto3" json:"start_timeout,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Provider) Reset() {
+	*x = Provider{}
+	mi := &file_prism_config_v1_config_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Provider) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Provider) ProtoMessage() {}
+
+func (x *Provider) ProtoReflect() protoreflect.Message {
+	mi := &file_prism_config_v1_config_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Provider.ProtoReflect.Descriptor instead.
+func (*Provider) Descriptor() ([]byte, []int) {
+	return file_prism_config_v1_config_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *Provider) GetAddress() string {
+	if x != nil {
+		return x.Address
+	}
+	return ""
+}
+
+func (x *Provider) GetCommand() []string {
+	if x != nil {
+		return x.Command
+	}
+	return nil
+}
+
+func (x *Provider) GetTls() *ClientTls {
+	if x != nil {
+		return x.Tls
+	}
+	return nil
+}
+
+func (x *Provider) GetStartTimeout() *durationpb.Duration {
+	if x != nil {
+		return x.StartTimeout
+	}
+	return nil
+}
+
+// ClientTls is TLS towards a server that the gateway calls. The server's certificate is always verified, and its name.
+type ClientTls struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The file with the authorities that sign the server's certificate. Empty means those of the system.
+	CaFile string `protobuf:"bytes,1,opt,name=ca_file,json=caFile,proto3" json:"ca_file,omitempty"`
+	// The file with the gateway's own certificate, for servers that want one.
+	CertFile string `protobuf:"bytes,2,opt,name=cert_file,json=certFile,proto3" json:"cert_file,omitempty"`
+	// The file with that certificate's private key, not encrypted. It is never printed or logged.
+	KeyFile string `protobuf:"bytes,3,opt,name=key_file,json=keyFile,proto3" json:"key_file,omitempty"`
+	// The name that the server's certificate must have. Empty means the host of its address.
+	ServerName    string `protobuf:"bytes,4,opt,name=server_name,json=serverName,proto3" json:"server_name,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ClientTls) Reset() {
+	*x = ClientTls{}
+	mi := &file_prism_config_v1_config_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ClientTls) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ClientTls) ProtoMessage() {}
+
+func (x *ClientTls) ProtoReflect() protoreflect.Message {
+	mi := &file_prism_config_v1_config_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ClientTls.ProtoReflect.Descriptor instead.
+func (*ClientTls) Descriptor() ([]byte, []int) {
+	return file_prism_config_v1_config_proto_rawDescGZIP(), []int{10}
+}
+
+func (x *ClientTls) GetCaFile() string {
+	if x != nil {
+		return x.CaFile
+	}
+	return ""
+}
+
+func (x *ClientTls) GetCertFile() string {
+	if x != nil {
+		return x.CertFile
+	}
+	return ""
+}
+
+func (x *ClientTls) GetKeyFile() string {
+	if x != nil {
+		return x.KeyFile
+	}
+	return ""
+}
+
+func (x *ClientTls) GetServerName() string {
+	if x != nil {
+		return x.ServerName
+	}
+	return ""
+}
+
+// Coalescing says how concurrent calls of one value's worth become one exchange with the server. A call without company never waits for it.
+type Coalescing struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Whether every call is an exchange of its own.
+	Off bool `protobuf:"varint,1,opt,name=off,proto3" json:"off,omitempty"`
+	// The most calls of one exchange. 0 means 256.
+	MaxBatch uint32 `protobuf:"varint,2,opt,name=max_batch,json=maxBatch,proto3" json:"max_batch,omitempty"`
+	// The most exchanges under way at once, in each direction of reading and writing. 0 means 2.
+	MaxInFlight   uint32 `protobuf:"varint,3,opt,name=max_in_flight,json=maxInFlight,proto3" json:"max_in_flight,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Coalescing) Reset() {
+	*x = Coalescing{}
+	mi := &file_prism_config_v1_config_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Coalescing) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Coalescing) ProtoMessage() {}
+
+func (x *Coalescing) ProtoReflect() protoreflect.Message {
+	mi := &file_prism_config_v1_config_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Coalescing.ProtoReflect.Descriptor instead.
+func (*Coalescing) Descriptor() ([]byte, []int) {
+	return file_prism_config_v1_config_proto_rawDescGZIP(), []int{11}
+}
+
+func (x *Coalescing) GetOff() bool {
+	if x != nil {
+		return x.Off
+	}
+	return false
+}
+
+func (x *Coalescing) GetMaxBatch() uint32 {
+	if x != nil {
+		return x.MaxBatch
+	}
+	return 0
+}
+
+func (x *Coalescing) GetMaxInFlight() uint32 {
+	if x != nil {
+		return x.MaxInFlight
+	}
+	return 0
+}
+
 // Namespace is the unit that clients address.
 type Namespace struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -838,7 +1067,7 @@ type Namespace struct {
 
 func (x *Namespace) Reset() {
 	*x = Namespace{}
-	mi := &file_prism_config_v1_config_proto_msgTypes[9]
+	mi := &file_prism_config_v1_config_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -850,7 +1079,7 @@ func (x *Namespace) String() string {
 func (*Namespace) ProtoMessage() {}
 
 func (x *Namespace) ProtoReflect() protoreflect.Message {
-	mi := &file_prism_config_v1_config_proto_msgTypes[9]
+	mi := &file_prism_config_v1_config_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -863,7 +1092,7 @@ func (x *Namespace) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Namespace.ProtoReflect.Descriptor instead.
 func (*Namespace) Descriptor() ([]byte, []int) {
-	return file_prism_config_v1_config_proto_rawDescGZIP(), []int{9}
+	return file_prism_config_v1_config_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *Namespace) GetName() string {
@@ -945,7 +1174,7 @@ type NamespaceLimits struct {
 
 func (x *NamespaceLimits) Reset() {
 	*x = NamespaceLimits{}
-	mi := &file_prism_config_v1_config_proto_msgTypes[10]
+	mi := &file_prism_config_v1_config_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -957,7 +1186,7 @@ func (x *NamespaceLimits) String() string {
 func (*NamespaceLimits) ProtoMessage() {}
 
 func (x *NamespaceLimits) ProtoReflect() protoreflect.Message {
-	mi := &file_prism_config_v1_config_proto_msgTypes[10]
+	mi := &file_prism_config_v1_config_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -970,7 +1199,7 @@ func (x *NamespaceLimits) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NamespaceLimits.ProtoReflect.Descriptor instead.
 func (*NamespaceLimits) Descriptor() ([]byte, []int) {
-	return file_prism_config_v1_config_proto_rawDescGZIP(), []int{10}
+	return file_prism_config_v1_config_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *NamespaceLimits) GetMaxMessageBytes() uint32 {
@@ -1032,7 +1261,7 @@ type PatternUse struct {
 
 func (x *PatternUse) Reset() {
 	*x = PatternUse{}
-	mi := &file_prism_config_v1_config_proto_msgTypes[11]
+	mi := &file_prism_config_v1_config_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1044,7 +1273,7 @@ func (x *PatternUse) String() string {
 func (*PatternUse) ProtoMessage() {}
 
 func (x *PatternUse) ProtoReflect() protoreflect.Message {
-	mi := &file_prism_config_v1_config_proto_msgTypes[11]
+	mi := &file_prism_config_v1_config_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1057,7 +1286,7 @@ func (x *PatternUse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PatternUse.ProtoReflect.Descriptor instead.
 func (*PatternUse) Descriptor() ([]byte, []int) {
-	return file_prism_config_v1_config_proto_rawDescGZIP(), []int{11}
+	return file_prism_config_v1_config_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *PatternUse) GetPattern() string {
@@ -1104,7 +1333,7 @@ type Slot struct {
 
 func (x *Slot) Reset() {
 	*x = Slot{}
-	mi := &file_prism_config_v1_config_proto_msgTypes[12]
+	mi := &file_prism_config_v1_config_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1116,7 +1345,7 @@ func (x *Slot) String() string {
 func (*Slot) ProtoMessage() {}
 
 func (x *Slot) ProtoReflect() protoreflect.Message {
-	mi := &file_prism_config_v1_config_proto_msgTypes[12]
+	mi := &file_prism_config_v1_config_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1129,7 +1358,7 @@ func (x *Slot) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Slot.ProtoReflect.Descriptor instead.
 func (*Slot) Descriptor() ([]byte, []int) {
-	return file_prism_config_v1_config_proto_rawDescGZIP(), []int{12}
+	return file_prism_config_v1_config_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *Slot) GetFilling() isSlot_Filling {
@@ -1248,11 +1477,32 @@ const file_prism_config_v1_config_proto_rawDesc = "" +
 	"\x0eclient_ca_file\x18\x03 \x01(\tB\b\xbaH\x05r\x03(\x80 R\fclientCaFile\x123\n" +
 	"\vmin_version\x18\x04 \x01(\tB\x12\xbaH\x0f\xd8\x01\x01r\n" +
 	"R\x031.2R\x031.3R\n" +
-	"minVersion\"\x93\x01\n" +
+	"minVersion\"\x91\x02\n" +
 	"\x0fBackendInstance\x121\n" +
 	"\x04name\x18\x01 \x01(\tB\x1d\xbaH\x1ar\x18\x10\x01\x18\xc8\x012\x11^[A-Za-z0-9._-]+$R\x04name\x12\x1c\n" +
 	"\x04type\x18\x02 \x01(\tB\b\xbaH\x05r\x03(\xc8\x01R\x04type\x12/\n" +
-	"\x06config\x18\x03 \x01(\v2\x17.google.protobuf.StructR\x06config\"\xef\x03\n" +
+	"\x06config\x18\x03 \x01(\v2\x17.google.protobuf.StructR\x06config\x12E\n" +
+	"\n" +
+	"deployment\x18\x04 \x01(\tB%\xbaH\"\xd8\x01\x01r\x1dR\n" +
+	"in-processR\asidecarR\x06remoteR\n" +
+	"deployment\x125\n" +
+	"\bprovider\x18\x05 \x01(\v2\x19.prism.config.v1.ProviderR\bprovider\"\xdc\x01\n" +
+	"\bProvider\x12\"\n" +
+	"\aaddress\x18\x01 \x01(\tB\b\xbaH\x05r\x03(\x80\bR\aaddress\x12+\n" +
+	"\acommand\x18\x02 \x03(\tB\x11\xbaH\x0e\x92\x01\v\x10d\"\ar\x05 \x01(\x80 R\acommand\x12,\n" +
+	"\x03tls\x18\x03 \x01(\v2\x1a.prism.config.v1.ClientTlsR\x03tls\x12Q\n" +
+	"\rstart_timeout\x18\x04 \x01(\v2\x19.google.protobuf.DurationB\x11\xbaH\x0e\xaa\x01\v\"\x03\b\xd8\x042\x04\x10\xc0\x84=R\fstartTimeout\"\xa5\x01\n" +
+	"\tClientTls\x12!\n" +
+	"\aca_file\x18\x01 \x01(\tB\b\xbaH\x05r\x03(\x80 R\x06caFile\x12%\n" +
+	"\tcert_file\x18\x02 \x01(\tB\b\xbaH\x05r\x03(\x80 R\bcertFile\x12#\n" +
+	"\bkey_file\x18\x03 \x01(\tB\b\xbaH\x05r\x03(\x80 R\akeyFile\x12)\n" +
+	"\vserver_name\x18\x04 \x01(\tB\b\xbaH\x05r\x03(\xfd\x01R\n" +
+	"serverName\"s\n" +
+	"\n" +
+	"Coalescing\x12\x10\n" +
+	"\x03off\x18\x01 \x01(\bR\x03off\x12%\n" +
+	"\tmax_batch\x18\x02 \x01(\rB\b\xbaH\x05*\x03\x18\x90NR\bmaxBatch\x12,\n" +
+	"\rmax_in_flight\x18\x03 \x01(\rB\b\xbaH\x05*\x03\x18\xe8\aR\vmaxInFlight\"\xef\x03\n" +
 	"\tNamespace\x121\n" +
 	"\x04name\x18\x01 \x01(\tB\x1d\xbaH\x1ar\x18\x10\x01\x18\xc8\x012\x11^[A-Za-z0-9._-]+$R\x04name\x12\"\n" +
 	"\abackend\x18\x02 \x01(\tB\b\xbaH\x05r\x03(\xc8\x01R\abackend\x12\"\n" +
@@ -1304,7 +1554,7 @@ func file_prism_config_v1_config_proto_rawDescGZIP() []byte {
 	return file_prism_config_v1_config_proto_rawDescData
 }
 
-var file_prism_config_v1_config_proto_msgTypes = make([]protoimpl.MessageInfo, 16)
+var file_prism_config_v1_config_proto_msgTypes = make([]protoimpl.MessageInfo, 19)
 var file_prism_config_v1_config_proto_goTypes = []any{
 	(*Config)(nil),              // 0: prism.config.v1.Config
 	(*Server)(nil),              // 1: prism.config.v1.Server
@@ -1315,58 +1565,64 @@ var file_prism_config_v1_config_proto_goTypes = []any{
 	(*Limits)(nil),              // 6: prism.config.v1.Limits
 	(*Tls)(nil),                 // 7: prism.config.v1.Tls
 	(*BackendInstance)(nil),     // 8: prism.config.v1.BackendInstance
-	(*Namespace)(nil),           // 9: prism.config.v1.Namespace
-	(*NamespaceLimits)(nil),     // 10: prism.config.v1.NamespaceLimits
-	(*PatternUse)(nil),          // 11: prism.config.v1.PatternUse
-	(*Slot)(nil),                // 12: prism.config.v1.Slot
-	nil,                         // 13: prism.config.v1.Tracing.HeadersEntry
-	nil,                         // 14: prism.config.v1.Namespace.SlotsEntry
-	nil,                         // 15: prism.config.v1.PatternUse.SlotsEntry
-	(*durationpb.Duration)(nil), // 16: google.protobuf.Duration
-	(*structpb.Struct)(nil),     // 17: google.protobuf.Struct
-	(*Secret)(nil),              // 18: prism.config.v1.Secret
+	(*Provider)(nil),            // 9: prism.config.v1.Provider
+	(*ClientTls)(nil),           // 10: prism.config.v1.ClientTls
+	(*Coalescing)(nil),          // 11: prism.config.v1.Coalescing
+	(*Namespace)(nil),           // 12: prism.config.v1.Namespace
+	(*NamespaceLimits)(nil),     // 13: prism.config.v1.NamespaceLimits
+	(*PatternUse)(nil),          // 14: prism.config.v1.PatternUse
+	(*Slot)(nil),                // 15: prism.config.v1.Slot
+	nil,                         // 16: prism.config.v1.Tracing.HeadersEntry
+	nil,                         // 17: prism.config.v1.Namespace.SlotsEntry
+	nil,                         // 18: prism.config.v1.PatternUse.SlotsEntry
+	(*durationpb.Duration)(nil), // 19: google.protobuf.Duration
+	(*structpb.Struct)(nil),     // 20: google.protobuf.Struct
+	(*Secret)(nil),              // 21: prism.config.v1.Secret
 }
 var file_prism_config_v1_config_proto_depIdxs = []int32{
 	1,  // 0: prism.config.v1.Config.server:type_name -> prism.config.v1.Server
 	8,  // 1: prism.config.v1.Config.backends:type_name -> prism.config.v1.BackendInstance
-	9,  // 2: prism.config.v1.Config.namespaces:type_name -> prism.config.v1.Namespace
+	12, // 2: prism.config.v1.Config.namespaces:type_name -> prism.config.v1.Namespace
 	3,  // 3: prism.config.v1.Config.observability:type_name -> prism.config.v1.Observability
-	10, // 4: prism.config.v1.Config.namespace_limits:type_name -> prism.config.v1.NamespaceLimits
+	13, // 4: prism.config.v1.Config.namespace_limits:type_name -> prism.config.v1.NamespaceLimits
 	6,  // 5: prism.config.v1.Server.limits:type_name -> prism.config.v1.Limits
 	7,  // 6: prism.config.v1.Server.tls:type_name -> prism.config.v1.Tls
 	2,  // 7: prism.config.v1.Server.listeners:type_name -> prism.config.v1.Listener
-	16, // 8: prism.config.v1.Server.drain_timeout:type_name -> google.protobuf.Duration
-	16, // 9: prism.config.v1.Server.reload_grace:type_name -> google.protobuf.Duration
+	19, // 8: prism.config.v1.Server.drain_timeout:type_name -> google.protobuf.Duration
+	19, // 9: prism.config.v1.Server.reload_grace:type_name -> google.protobuf.Duration
 	7,  // 10: prism.config.v1.Listener.tls:type_name -> prism.config.v1.Tls
 	4,  // 11: prism.config.v1.Observability.tracing:type_name -> prism.config.v1.Tracing
 	5,  // 12: prism.config.v1.Observability.access_log:type_name -> prism.config.v1.AccessLog
-	13, // 13: prism.config.v1.Tracing.headers:type_name -> prism.config.v1.Tracing.HeadersEntry
-	16, // 14: prism.config.v1.AccessLog.slow:type_name -> google.protobuf.Duration
-	16, // 15: prism.config.v1.Limits.handshake_timeout:type_name -> google.protobuf.Duration
-	16, // 16: prism.config.v1.Limits.idle_timeout:type_name -> google.protobuf.Duration
-	16, // 17: prism.config.v1.Limits.max_age:type_name -> google.protobuf.Duration
-	16, // 18: prism.config.v1.Limits.age_grace:type_name -> google.protobuf.Duration
-	16, // 19: prism.config.v1.Limits.min_ping_interval:type_name -> google.protobuf.Duration
-	16, // 20: prism.config.v1.Limits.body_timeout:type_name -> google.protobuf.Duration
-	16, // 21: prism.config.v1.Limits.write_timeout:type_name -> google.protobuf.Duration
-	16, // 22: prism.config.v1.Limits.stall_timeout:type_name -> google.protobuf.Duration
-	17, // 23: prism.config.v1.BackendInstance.config:type_name -> google.protobuf.Struct
-	14, // 24: prism.config.v1.Namespace.slots:type_name -> prism.config.v1.Namespace.SlotsEntry
-	17, // 25: prism.config.v1.Namespace.config:type_name -> google.protobuf.Struct
-	11, // 26: prism.config.v1.Namespace.patterns:type_name -> prism.config.v1.PatternUse
-	10, // 27: prism.config.v1.Namespace.limits:type_name -> prism.config.v1.NamespaceLimits
-	16, // 28: prism.config.v1.NamespaceLimits.default_deadline:type_name -> google.protobuf.Duration
-	16, // 29: prism.config.v1.NamespaceLimits.max_deadline:type_name -> google.protobuf.Duration
-	17, // 30: prism.config.v1.PatternUse.config:type_name -> google.protobuf.Struct
-	15, // 31: prism.config.v1.PatternUse.slots:type_name -> prism.config.v1.PatternUse.SlotsEntry
-	18, // 32: prism.config.v1.Tracing.HeadersEntry.value:type_name -> prism.config.v1.Secret
-	12, // 33: prism.config.v1.Namespace.SlotsEntry.value:type_name -> prism.config.v1.Slot
-	12, // 34: prism.config.v1.PatternUse.SlotsEntry.value:type_name -> prism.config.v1.Slot
-	35, // [35:35] is the sub-list for method output_type
-	35, // [35:35] is the sub-list for method input_type
-	35, // [35:35] is the sub-list for extension type_name
-	35, // [35:35] is the sub-list for extension extendee
-	0,  // [0:35] is the sub-list for field type_name
+	16, // 13: prism.config.v1.Tracing.headers:type_name -> prism.config.v1.Tracing.HeadersEntry
+	19, // 14: prism.config.v1.AccessLog.slow:type_name -> google.protobuf.Duration
+	19, // 15: prism.config.v1.Limits.handshake_timeout:type_name -> google.protobuf.Duration
+	19, // 16: prism.config.v1.Limits.idle_timeout:type_name -> google.protobuf.Duration
+	19, // 17: prism.config.v1.Limits.max_age:type_name -> google.protobuf.Duration
+	19, // 18: prism.config.v1.Limits.age_grace:type_name -> google.protobuf.Duration
+	19, // 19: prism.config.v1.Limits.min_ping_interval:type_name -> google.protobuf.Duration
+	19, // 20: prism.config.v1.Limits.body_timeout:type_name -> google.protobuf.Duration
+	19, // 21: prism.config.v1.Limits.write_timeout:type_name -> google.protobuf.Duration
+	19, // 22: prism.config.v1.Limits.stall_timeout:type_name -> google.protobuf.Duration
+	20, // 23: prism.config.v1.BackendInstance.config:type_name -> google.protobuf.Struct
+	9,  // 24: prism.config.v1.BackendInstance.provider:type_name -> prism.config.v1.Provider
+	10, // 25: prism.config.v1.Provider.tls:type_name -> prism.config.v1.ClientTls
+	19, // 26: prism.config.v1.Provider.start_timeout:type_name -> google.protobuf.Duration
+	17, // 27: prism.config.v1.Namespace.slots:type_name -> prism.config.v1.Namespace.SlotsEntry
+	20, // 28: prism.config.v1.Namespace.config:type_name -> google.protobuf.Struct
+	14, // 29: prism.config.v1.Namespace.patterns:type_name -> prism.config.v1.PatternUse
+	13, // 30: prism.config.v1.Namespace.limits:type_name -> prism.config.v1.NamespaceLimits
+	19, // 31: prism.config.v1.NamespaceLimits.default_deadline:type_name -> google.protobuf.Duration
+	19, // 32: prism.config.v1.NamespaceLimits.max_deadline:type_name -> google.protobuf.Duration
+	20, // 33: prism.config.v1.PatternUse.config:type_name -> google.protobuf.Struct
+	18, // 34: prism.config.v1.PatternUse.slots:type_name -> prism.config.v1.PatternUse.SlotsEntry
+	21, // 35: prism.config.v1.Tracing.HeadersEntry.value:type_name -> prism.config.v1.Secret
+	15, // 36: prism.config.v1.Namespace.SlotsEntry.value:type_name -> prism.config.v1.Slot
+	15, // 37: prism.config.v1.PatternUse.SlotsEntry.value:type_name -> prism.config.v1.Slot
+	38, // [38:38] is the sub-list for method output_type
+	38, // [38:38] is the sub-list for method input_type
+	38, // [38:38] is the sub-list for extension type_name
+	38, // [38:38] is the sub-list for extension extendee
+	0,  // [0:38] is the sub-list for field type_name
 }
 
 func init() { file_prism_config_v1_config_proto_init() }
@@ -1376,7 +1632,7 @@ func file_prism_config_v1_config_proto_init() {
 	}
 	file_prism_config_v1_secret_proto_init()
 	file_prism_config_v1_config_proto_msgTypes[4].OneofWrappers = []any{}
-	file_prism_config_v1_config_proto_msgTypes[12].OneofWrappers = []any{
+	file_prism_config_v1_config_proto_msgTypes[15].OneofWrappers = []any{
 		(*Slot_Backend)(nil),
 		(*Slot_Next)(nil),
 	}
@@ -1386,7 +1642,7 @@ func file_prism_config_v1_config_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_prism_config_v1_config_proto_rawDesc), len(file_prism_config_v1_config_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   16,
+			NumMessages:   19,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

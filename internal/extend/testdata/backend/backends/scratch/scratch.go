@@ -7,13 +7,14 @@ import (
 
 	backendsv1 "github.com/prismgate/prism/gen/go/prism/backends/v1"
 	keyvaluev1 "github.com/prismgate/prism/gen/go/prism/keyvalue/v1"
+	"github.com/prismgate/prism/runtime/backend"
 )
 
 // Scratch is an open instance.
 type Scratch struct{}
 
 // Open opens an instance.
-func Open(context.Context, *backendsv1.Scratch) (*Scratch, error) { return &Scratch{}, nil }
+func Open(context.Context, backend.Env, *backendsv1.Scratch) (*Scratch, error) { return &Scratch{}, nil }
 
 // Namespace returns a new map.
 func (*Scratch) Namespace(context.Context, string) (backendsv1.ScratchInterfaces, error) {

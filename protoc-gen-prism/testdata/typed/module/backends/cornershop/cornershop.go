@@ -6,6 +6,8 @@ import (
 	"sync"
 
 	backendsv1 "example.org/shop/gen/shop/backends/v1"
+
+	"github.com/prismgate/prism/runtime/backend"
 )
 
 // Shop is an open corner shop.
@@ -16,7 +18,7 @@ type Shop struct {
 }
 
 // Open opens the shop.
-func Open(context.Context, *backendsv1.CornerShop) (*Shop, error) {
+func Open(context.Context, backend.Env, *backendsv1.CornerShop) (*Shop, error) {
 	return &Shop{rooms: map[string]*Room{}}, nil
 }
 

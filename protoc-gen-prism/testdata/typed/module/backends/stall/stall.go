@@ -6,13 +6,15 @@ import (
 
 	backendsv1 "example.org/shop/gen/shop/backends/v1"
 	shelfv1 "example.org/shop/gen/shop/shelf/v1"
+
+	"github.com/prismgate/prism/runtime/backend"
 )
 
 // Stall is an open stall.
 type Stall struct{}
 
 // Open opens the stall.
-func Open(context.Context, *backendsv1.Stall) (Stall, error) { return Stall{}, nil }
+func Open(context.Context, backend.Env, *backendsv1.Stall) (Stall, error) { return Stall{}, nil }
 
 // Namespace returns the stall, which keeps nothing.
 func (Stall) Namespace(context.Context, string) (backendsv1.StallInterfaces, error) {
