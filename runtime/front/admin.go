@@ -2,6 +2,7 @@ package front
 
 import (
 	"fmt"
+	"iter"
 	"net/http"
 	"net/http/pprof"
 
@@ -13,7 +14,9 @@ import (
 
 // NewAdminHandler serves what operators ask for, apart from the clients' addresses: /healthz (the process runs), /readyz (it serves), /metrics (Prometheus). Every
 // other request goes to rest, which may be nil.
-func NewAdminHandler(state *health.State, gatherer prometheus.Gatherer, rest http.Handler) http.Handler {
+//
+// A gateway whose backends are down is ready all the same: it answers for them, and its other namespaces are served. /readyz then lists what troubles yields.
+func NewAdminHandler(state *health.State, gatherer prometheus.Gatherer, troubles iter.Seq[string], rest http.Handler) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
 	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) {
@@ -22,6 +25,9 @@ func NewAdminHandler(state *health.State, gatherer prometheus.Gatherer, rest htt
 			return
 		}
 		fmt.Fprintln(w, "ready")
+		for trouble := range troubles {
+			fmt.Fprintln(w, trouble)
+		}
 	})
 	mux.Handle("GET /metrics", promhttp.HandlerFor(gatherer, promhttp.HandlerOpts{EnableOpenMetrics: true}))
 	if rest != nil {

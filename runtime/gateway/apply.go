@@ -54,6 +54,7 @@ func (g *Gateway) replace(ctx context.Context, next *generation, grace time.Dura
 	before := g.current
 	g.current = next
 	g.namespaces.Store(&next.namespaces)
+	g.instances.Store(&next.instances)
 	ctx = context.WithoutCancel(ctx)
 	for name, n := range before.namespaces {
 		successor := next.namespaces[name]

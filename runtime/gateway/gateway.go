@@ -47,8 +47,9 @@ type Gateway struct {
 	// lost serves the calls that find no namespace.
 	lost rpc.ServeFunc
 
-	// namespaces is what a call looks at; current and all below is what changes it.
+	// namespaces is what a call looks at, instances what operators do; current and all below is what changes them.
 	namespaces atomic.Pointer[map[string]*namespace]
+	instances  atomic.Pointer[map[string]*instance]
 
 	applying sync.Mutex
 	current  *generation
@@ -87,6 +88,7 @@ func New(ctx context.Context, o Options) *Gateway {
 	g.closing, g.close = context.WithCancel(context.WithoutCancel(ctx))
 	g.draining, g.drain = context.WithCancelCause(context.WithoutCancel(ctx))
 	g.namespaces.Store(&g.current.namespaces)
+	g.instances.Store(&g.current.instances)
 	g.lost = g.observed(notFound)
 	return g
 }
@@ -107,5 +109,13 @@ func (g *Gateway) Plan() *plan.Plan {
 func (g *Gateway) InFlight(yield func(namespace string, calls int64)) {
 	for name, n := range *g.namespaces.Load() {
 		yield(name, n.hold.users.Load())
+	}
+}
+
+// EachBackend yields the backend instances that are open, by name: the backend's catalog name, and how its server is.
+func (g *Gateway) EachBackend(yield func(instance, backend string, status *backend.Status)) {
+	instances := *g.instances.Load()
+	for _, name := range slices.Sorted(maps.Keys(instances)) {
+		yield(name, instances[name].planned.Backend.Name, instances[name].status)
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/stretchr/testify/require"
 
+	"github.com/prismgate/prism/runtime/backend"
 	"github.com/prismgate/prism/runtime/fault"
 	"github.com/prismgate/prism/runtime/observe"
 	"github.com/prismgate/prism/runtime/rpc"
@@ -123,6 +124,29 @@ func TestCallsInFlightAreThoseThatTheGatewayCounts(t *testing.T) {
 	}))
 	require.Equal(t, 3.0, f.value(t, "prism_calls_in_flight", "namespace", "a"))
 	require.Equal(t, 2, f.seriesOf(t, "prism_calls_in_flight"))
+}
+
+func TestBackendsShowHowTheirServersAre(t *testing.T) {
+	t.Parallel()
+	f := newFixture(t, nil, false)
+	well, ill := new(backend.Status), new(backend.Status)
+	ill.Unavailable("its server does not answer")
+	ill.Openings.Add(1)
+	ill.Retries.Add(4)
+	for _, calls := range []int{1, 1, 3, 200} {
+		well.Batches("read").Observe(calls)
+	}
+	require.NoError(t, f.RegisterBackends(func(yield func(string, string, *backend.Status)) {
+		yield("orders", "postgres", ill)
+		yield("cache", "redis", well)
+	}))
+	require.Equal(t, 0.0, f.value(t, "prism_backend_up", "backend", "orders", "type", "postgres"))
+	require.Equal(t, 1.0, f.value(t, "prism_backend_up", "backend", "cache", "type", "redis"))
+	require.Equal(t, 1.0, f.value(t, "prism_backend_breaker_openings_total", "backend", "orders"))
+	require.Equal(t, 4.0, f.value(t, "prism_backend_retries_total", "backend", "orders"))
+	require.Equal(t, 1, f.seriesOf(t, "prism_backend_batch_size"), "orders has no lane")
+	ill.Ready()
+	require.Equal(t, 1.0, f.value(t, "prism_backend_up", "backend", "orders"))
 }
 
 func TestTheBuildIsToldByItsLabels(t *testing.T) {

@@ -18,6 +18,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	configv1 "github.com/prismgate/prism/gen/go/prism/config/v1"
+	"github.com/prismgate/prism/runtime/backend"
 	"github.com/prismgate/prism/runtime/rpc"
 )
 
@@ -138,6 +139,11 @@ func (o *Observer) Forget(namespaces ...string) {
 // once more would cost every call.
 func (o *Observer) RegisterInFlight(each func(yield func(namespace string, calls int64))) error {
 	return o.metrics.registry.Register(newInFlight(each))
+}
+
+// RegisterBackends makes the metrics prism_backend_* of a function that yields the open backend instances. It is asked when metrics are.
+func (o *Observer) RegisterBackends(each func(yield func(instance, backend string, status *backend.Status))) error {
+	return o.metrics.registry.Register(newBackends(each))
 }
 
 // RequestRefused counts a request that was refused before it was a call; it is an [rpc.Refused].

@@ -1,11 +1,14 @@
 package server
 
 import (
+	"fmt"
 	"log/slog"
 	"strings"
+	"time"
 
 	configv1 "github.com/prismgate/prism/gen/go/prism/config/v1"
 	"github.com/prismgate/prism/runtime/admin"
+	"github.com/prismgate/prism/runtime/backend"
 	"github.com/prismgate/prism/runtime/front"
 	"github.com/prismgate/prism/runtime/httprpc"
 	"github.com/prismgate/prism/runtime/watch"
@@ -13,7 +16,7 @@ import (
 
 // serve begins to serve clients and operators.
 func (s *Server) serve() {
-	operators := front.NewAdminHandler(s.state, s.metrics, httprpc.NewMux(admin.Routes(s.tell)))
+	operators := front.NewAdminHandler(s.state, s.metrics, s.troubles, httprpc.NewMux(admin.Routes(s.tell)))
 	s.background.Go(func() {
 		if err := s.front.Serve(s.gateway.Routes(s.state), operators); err != nil {
 			s.failed <- err
@@ -31,6 +34,16 @@ func (s *Server) serve() {
 		slog.String("namespaces", shortened(s.gateway.Namespaces())),
 		slog.String("http2", http2(s.status.Load().config)),
 		slog.String("tls", strings.Join(security, ",")))
+}
+
+// troubles yields the backends whose servers do not answer, a line for each.
+func (s *Server) troubles(yield func(string) bool) {
+	goOn := true
+	s.gateway.EachBackend(func(instance, name string, status *backend.Status) {
+		if unavailable, since := status.State(); goOn && unavailable != "" {
+			goOn = yield(fmt.Sprintf("backend %s (%s) is unavailable since %s: %s", instance, name, since.UTC().Format(time.RFC3339), unavailable))
+		}
+	})
 }
 
 // http2 is whose HTTP/2 serves clients.

@@ -174,6 +174,9 @@ func (s *Server) register() error {
 			return err
 		}
 	}
+	if err := s.observer.RegisterBackends(s.gateway.EachBackend); err != nil {
+		return err
+	}
 	return s.observer.RegisterInFlight(s.gateway.InFlight)
 }
 
