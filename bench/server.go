@@ -53,6 +53,8 @@ type setting struct {
 	flags  []string
 	// logTo is the file that a gateway's log is appended to, by itself; empty for the journal, which this process reads and keeps.
 	logTo string
+	// environment is what a process has in its environment besides this one's.
+	environment []string
 	// arguments are those of bare servers, from an exchange.
 	arguments []string
 }
@@ -84,6 +86,7 @@ func (b *benchmark) start(ctx context.Context, name string, how setting) (*serve
 		s.command = exec.CommandContext(ctx, b.tonicBinary(), arguments...)
 	}
 	s.command.Dir, s.command.Stdout, s.command.Stderr = b.bin, s.log, s.log
+	s.command.Env = append(os.Environ(), how.environment...)
 	if how.logTo != "" {
 		log, err := os.OpenFile(how.logTo, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600)
 		if err != nil {
