@@ -59,6 +59,7 @@ type slotSummary struct {
 	AnyOf              []string `json:"any_of"`
 	RecommendedBackend []string `json:"recommended_backends"`
 	MayBeEmpty         bool     `json:"may_be_empty"`
+	OptionalWhileEmpty string   `json:"optional_while_empty,omitempty"`
 }
 
 // patternDetail is a pattern in JSON with its description; its slots and services stand in for those of the summary.
@@ -93,7 +94,7 @@ func summarizePattern(p catalog.Pattern) patternSummary {
 }
 
 func summarizeSlot(s catalog.Slot) slotSummary {
-	return slotSummary{s.Name, present(s.Required), present(s.Optional), present(s.AnyOf), present(s.Recommended), s.MayBeEmpty}
+	return slotSummary{s.Name, present(s.Required), present(s.Optional), present(s.AnyOf), present(s.Recommended), s.MayBeEmpty, s.OptionalWhileEmpty}
 }
 
 func (c *cli) listPatterns() error {
@@ -186,6 +187,14 @@ func (c *cli) describePattern(name string) error {
 	return nil
 }
 
+// optionalTitle says when the optional interfaces of a slot are used.
+func optionalTitle(slot catalog.Slot) string {
+	if slot.OptionalWhileEmpty == "" {
+		return "Optional interfaces"
+	}
+	return "Optional interfaces, while " + slot.OptionalWhileEmpty + " is empty"
+}
+
 func (c *cli) printSlot(slot catalog.Slot, filledBy []string) error {
 	fmt.Fprintf(c.stdout, "\nSlot: %s\n", slotTitle(slot))
 	c.printProse(slot.Doc, "  ")
@@ -195,7 +204,7 @@ func (c *cli) printSlot(slot catalog.Slot, filledBy []string) error {
 	}{
 		{"Required interfaces", slot.Required},
 		{"At least one of", slot.AnyOf},
-		{"Optional interfaces", slot.Optional},
+		{optionalTitle(slot), slot.Optional},
 	} {
 		if len(list.interfaces) == 0 {
 			continue

@@ -45,6 +45,7 @@ type slotShown struct {
 	Next     string           `json:"next,omitempty"`
 	Required []interfaceShown `json:"required"`
 	AnyOf    []interfaceShown `json:"any_of"`
+	// Optional are those that the pattern uses where they are implemented, as its slots are filled.
 	Optional []interfaceShown `json:"optional"`
 	Problems []string         `json:"problems"`
 }
@@ -118,7 +119,10 @@ func (s *shower) slot(n *plan.Namespace, step *plan.Step, slot catalog.Slot, nex
 		}
 		return all
 	}
-	shown.Required, shown.AnyOf, shown.Optional = implemented(slot.Required), implemented(slot.AnyOf), implemented(slot.Optional)
+	shown.Required, shown.AnyOf, shown.Optional = implemented(slot.Required), implemented(slot.AnyOf), []interfaceShown{}
+	if !slices.ContainsFunc(step.Slots, func(f plan.Filling) bool { return f.Slot.Name == slot.OptionalWhileEmpty }) {
+		shown.Optional = implemented(slot.Optional)
+	}
 	return shown
 }
 

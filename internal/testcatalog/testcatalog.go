@@ -87,6 +87,7 @@ func patterns() []catalog.Pattern {
 				},
 				{
 					Name: "messaging", Doc: "Delivers multicast messages to identities.", Required: []string{"pubsub_basic"}, Optional: []string{"pubsub_persistent"},
+					OptionalWhileEmpty: "durability",
 					Recommended: []string{"nats", "redis", "kafka"},
 				},
 				{

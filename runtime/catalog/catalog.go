@@ -131,6 +131,8 @@ type Slot struct {
 	Recommended []string
 	// MayBeEmpty tells that the pattern works without the slot.
 	MayBeEmpty bool
+	// OptionalWhileEmpty names another slot: only while it is empty are the optional interfaces used. Empty: they are whenever they are there.
+	OptionalWhileEmpty string
 }
 
 // Catalog is an immutable set of interfaces, backends and patterns, each sorted by name.

@@ -1629,11 +1629,12 @@ func multicastRegistryPattern() catalog.Pattern {
 				Recommended: []string{"redis", "postgres", "dynamodb", "etcd"},
 			},
 			{
-				Name:        "messaging",
-				Doc:         "Delivers multicast messages to identities.",
-				Required:    []string{"pubsub_basic"},
-				Optional:    []string{"pubsub_persistent"},
-				Recommended: []string{"nats", "redis", "kafka"},
+				Name:               "messaging",
+				Doc:                "Delivers multicast messages to identities.",
+				Required:           []string{"pubsub_basic"},
+				Optional:           []string{"pubsub_persistent"},
+				Recommended:        []string{"nats", "redis", "kafka"},
+				OptionalWhileEmpty: "durability",
 			},
 			{
 				Name:        "durability",

@@ -97,8 +97,12 @@ func (p *patternsWriter) slots(pattern *model.Pattern) {
 		if slot.MayBeEmpty {
 			name += " (optional)"
 		}
+		uses := strings.Join(p.linked(slot.Optional), ", ")
+		if slot.OptionalWhileEmpty != "" {
+			uses += " while " + code(slot.OptionalWhileEmpty) + " is empty"
+		}
 		rows = append(rows, []string{
-			name, strings.Join(p.linked(slot.Required), ", "), strings.Join(p.linked(slot.AnyOf), ", "), strings.Join(p.linked(slot.Optional), ", "),
+			name, strings.Join(p.linked(slot.Required), ", "), strings.Join(p.linked(slot.AnyOf), ", "), uses,
 			strings.Join(slot.Recommended, ", "), cell(slot.Field.Doc),
 		})
 	}

@@ -156,6 +156,9 @@ func slotEntry(slot *model.Slot) jen.Code {
 	fields.texts("AnyOf", catalogNames(slot.AnyOf))
 	fields.texts("Recommended", slot.Recommended)
 	fields.flag("MayBeEmpty", slot.MayBeEmpty)
+	if slot.OptionalWhileEmpty != "" {
+		fields.text("OptionalWhileEmpty", slot.OptionalWhileEmpty)
+	}
 	return literal(fields...)
 }
 

@@ -269,4 +269,6 @@ type Slot struct {
 	Recommended []string
 	// MayBeEmpty tells that the pattern works without the slot.
 	MayBeEmpty bool
+	// OptionalWhileEmpty names another slot: only while it is empty are the optional interfaces used.
+	OptionalWhileEmpty string
 }

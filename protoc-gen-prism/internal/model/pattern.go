@@ -133,6 +133,19 @@ func (l *loader) loadSlots(p *Pattern, message *protogen.Message) {
 		seen[key] = string(field.Desc.Name())
 		p.Slots = append(p.Slots, l.slot(p, field, declared))
 	}
+	l.checkOptionalWhileEmpty(p)
+}
+
+// checkOptionalWhileEmpty looks at what slots say about each other.
+func (l *loader) checkOptionalWhileEmpty(p *Pattern) {
+	const stepOptionalWhileEmpty = 6
+	for _, slot := range p.Slots {
+		other := slot.OptionalWhileEmpty
+		if other != "" && !slices.ContainsFunc(p.Slots, func(s *Slot) bool { return s.Field.Name == other && s.MayBeEmpty && s != slot }) {
+			l.mistakes.add(l.origins[slot], extend(slotSteps, stepOptionalWhileEmpty),
+				"optional_while_empty of the slot %s names %q, which is no other slot of the pattern that may be empty; name one, or leave it out", slot.Field.Name, other)
+		}
+	}
 }
 
 func (l *loader) slot(p *Pattern, field *protogen.Field, declared *optionsv1.Slot) *Slot {
@@ -144,6 +157,8 @@ func (l *loader) slot(p *Pattern, field *protogen.Field, declared *optionsv1.Slo
 		AnyOf:       l.resolve(field.Desc, extend(slotSteps, stepAnyOf), true, "any_of", declared.GetAnyOf()),
 		Recommended: declared.GetRecommendedBackends(),
 		MayBeEmpty:  declared.GetMayBeEmpty(),
+
+		OptionalWhileEmpty: declared.GetOptionalWhileEmpty(),
 	}
 	l.origins[s] = field.Desc
 	lists := map[*Interface]string{}

@@ -537,9 +537,11 @@ type Slot struct {
 	// Backends to suggest. They need not exist in this build.
 	RecommendedBackends []string `protobuf:"bytes,4,rep,name=recommended_backends,json=recommendedBackends,proto3" json:"recommended_backends,omitempty"`
 	// The pattern works without the slot.
-	MayBeEmpty    bool `protobuf:"varint,5,opt,name=may_be_empty,json=mayBeEmpty,proto3" json:"may_be_empty,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	MayBeEmpty bool `protobuf:"varint,5,opt,name=may_be_empty,json=mayBeEmpty,proto3" json:"may_be_empty,omitempty"`
+	// The optional interfaces are used only while this other slot, which may be empty, is.
+	OptionalWhileEmpty string `protobuf:"bytes,6,opt,name=optional_while_empty,json=optionalWhileEmpty,proto3" json:"optional_while_empty,omitempty"`
+	unknownFields      protoimpl.UnknownFields
+	sizeCache          protoimpl.SizeCache
 }
 
 func (x *Slot) Reset() {
@@ -605,6 +607,13 @@ func (x *Slot) GetMayBeEmpty() bool {
 		return x.MayBeEmpty
 	}
 	return false
+}
+
+func (x *Slot) GetOptionalWhileEmpty() string {
+	if x != nil {
+		return x.OptionalWhileEmpty
+	}
+	return ""
 }
 
 var file_prism_options_v1_options_proto_extTypes = []protoimpl.ExtensionInfo{
@@ -729,14 +738,15 @@ const file_prism_options_v1_options_proto_rawDesc = "" +
 	"\x06offers\x18\x03 \x03(\tR\x06offers\x12\x1f\n" +
 	"\voffers_slot\x18\x04 \x01(\tR\n" +
 	"offersSlot\x12\x1a\n" +
-	"\bservices\x18\x05 \x03(\tR\bservices\"\xaa\x01\n" +
+	"\bservices\x18\x05 \x03(\tR\bservices\"\xdc\x01\n" +
 	"\x04Slot\x12\x1a\n" +
 	"\brequired\x18\x01 \x03(\tR\brequired\x12\x1a\n" +
 	"\boptional\x18\x02 \x03(\tR\boptional\x12\x15\n" +
 	"\x06any_of\x18\x03 \x03(\tR\x05anyOf\x121\n" +
 	"\x14recommended_backends\x18\x04 \x03(\tR\x13recommendedBackends\x12 \n" +
 	"\fmay_be_empty\x18\x05 \x01(\bR\n" +
-	"mayBeEmpty*N\n" +
+	"mayBeEmpty\x120\n" +
+	"\x14optional_while_empty\x18\x06 \x01(\tR\x12optionalWhileEmpty*N\n" +
 	"\x04Kind\x12\x14\n" +
 	"\x10KIND_UNSPECIFIED\x10\x00\x12\r\n" +
 	"\tKIND_CORE\x10\x01\x12\x12\n" +

@@ -1726,13 +1726,14 @@ var File_prism_patterns_v1_multicast_registry_proto protoreflect.FileDescriptor
 
 const file_prism_patterns_v1_multicast_registry_proto_rawDesc = "" +
 	"\n" +
-	"*prism/patterns/v1/multicast_registry.proto\x12\x11prism.patterns.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1cprism/config/v1/config.proto\x1a\x1eprism/options/v1/options.proto\"\xf2\x05\n" +
+	"*prism/patterns/v1/multicast_registry.proto\x12\x11prism.patterns.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1cprism/config/v1/config.proto\x1a\x1eprism/options/v1/options.proto\"\xfe\x05\n" +
 	"\x11MulticastRegistry\x12\x85\x01\n" +
 	"\bregistry\x18\x01 \x01(\v2\x15.prism.config.v1.SlotBR\xea\xb0\x19N\n" +
 	"\x0ekeyvalue_basic\n" +
-	"\rkeyvalue_scan\x12\fkeyvalue_ttl\"\x05redis\"\bpostgres\"\bdynamodb\"\x04etcdR\bregistry\x12n\n" +
-	"\tmessaging\x18\x02 \x01(\v2\x15.prism.config.v1.SlotB9\xea\xb0\x195\n" +
-	"\fpubsub_basic\x12\x11pubsub_persistent\"\x04nats\"\x05redis\"\x05kafkaR\tmessaging\x12\x88\x01\n" +
+	"\rkeyvalue_scan\x12\fkeyvalue_ttl\"\x05redis\"\bpostgres\"\bdynamodb\"\x04etcdR\bregistry\x12z\n" +
+	"\tmessaging\x18\x02 \x01(\v2\x15.prism.config.v1.SlotBE\xea\xb0\x19A\n" +
+	"\fpubsub_basic\x12\x11pubsub_persistent\"\x04nats\"\x05redis\"\x05kafka2\n" +
+	"durabilityR\tmessaging\x12\x88\x01\n" +
 	"\n" +
 	"durability\x18\x03 \x01(\v2\x15.prism.config.v1.SlotBQ\xea\xb0\x19M\n" +
 	"\vqueue_basic\n" +
