@@ -88,7 +88,7 @@ func patterns() []catalog.Pattern {
 				{
 					Name: "messaging", Doc: "Delivers multicast messages to identities.", Required: []string{"pubsub_basic"}, Optional: []string{"pubsub_persistent"},
 					OptionalWhileEmpty: "durability",
-					Recommended: []string{"nats", "redis", "kafka"},
+					Recommended:        []string{"nats", "redis", "kafka"},
 				},
 				{
 					Name: "durability", Doc: "Persists undelivered messages for offline identities.", Required: []string{"queue_basic", "queue_visibility", "queue_dead_letter"},

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"regexp"
@@ -16,6 +17,8 @@ import (
 type block struct {
 	// file is the file that the block repeats; empty for commands.
 	file string
+	// heading is the heading that it stands under.
+	heading string
 	// line is the number of the block's first line.
 	line  int
 	text  string
@@ -37,10 +40,14 @@ type mistake struct {
 // parse returns the blocks of a Markdown file that are to be checked.
 func parse(source string) ([]block, error) {
 	var blocks []block
+	heading := ""
 	lines := strings.Split(source, "\n")
 	for i := 0; i < len(lines); i++ {
 		info, fenced := strings.CutPrefix(lines[i], "```")
 		if !fenced {
+			if strings.HasPrefix(lines[i], "#") {
+				heading = lines[i]
+			}
 			continue
 		}
 		start := i + 1
@@ -52,10 +59,10 @@ func parse(source string) ([]block, error) {
 		body := lines[start:i]
 		switch words := strings.Fields(info); {
 		case len(words) == 2 && words[0] == "console" && words[1] == "tour":
-			b := block{line: start + 1, steps: steps(body, start+1)}
+			b := block{heading: heading, line: start + 1, steps: steps(body, start+1)}
 			blocks = append(blocks, b)
 		case len(words) == 2 && (words[0] == "go" || words[0] == "yaml"):
-			blocks = append(blocks, block{file: words[1], line: start + 1, text: strings.Join(body, "\n") + "\n", steps: make([]step, 1)})
+			blocks = append(blocks, block{heading: heading, file: words[1], line: start + 1, text: strings.Join(body, "\n") + "\n", steps: make([]step, 1)})
 		}
 	}
 	return blocks, nil
@@ -83,7 +90,7 @@ func steps(lines []string, first int) []step {
 const stepTimeout = 2 * time.Minute
 
 // check runs the block's commands, or compares it with its file.
-func (b block) check(ctx context.Context, path string) []mistake {
+func (b block) check(ctx context.Context, shown io.Writer, path string) []mistake {
 	if b.file != "" {
 		content, err := os.ReadFile(b.file)
 		if err != nil {
@@ -103,6 +110,7 @@ func (b block) check(ctx context.Context, path string) []mistake {
 		output, err := command.CombinedOutput()
 		cancel()
 		got := string(output)
+		_, _ = fmt.Fprintf(shown, "$ %s\n%s", s.command, got)
 		if !matches(s.want, got) {
 			if err != nil {
 				got += fmt.Sprintf("(%v)\n", err)

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"io"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -13,13 +14,13 @@ func TestCommandsAreRunAndCompared(t *testing.T) {
 	require.NoError(t, err)
 	require.Len(t, blocks, 1)
 	require.Len(t, blocks[0].steps, 3)
-	require.Empty(t, blocks[0].check(t.Context(), "/usr/bin:/bin"))
+	require.Empty(t, blocks[0].check(t.Context(), io.Discard, "/usr/bin:/bin"))
 }
 
 func TestADifferenceIsAMistakeWithItsLine(t *testing.T) {
 	blocks, err := parse("```console tour\n$ echo a\na\n$ echo b\nc\n```\n")
 	require.NoError(t, err)
-	mistakes := blocks[0].check(t.Context(), "/usr/bin:/bin")
+	mistakes := blocks[0].check(t.Context(), io.Discard, "/usr/bin:/bin")
 	require.Len(t, mistakes, 1)
 	require.Equal(t, 4, mistakes[0].line)
 }
@@ -27,7 +28,7 @@ func TestADifferenceIsAMistakeWithItsLine(t *testing.T) {
 func TestABlockMustBeItsFile(t *testing.T) {
 	blocks, err := parse("```go block_test.go\npackage other\n```\n")
 	require.NoError(t, err)
-	require.Len(t, blocks[0].check(t.Context(), ""), 1)
+	require.Len(t, blocks[0].check(t.Context(), io.Discard, ""), 1)
 }
 
 func TestAFileSaysWhichGatewayItIsAbout(t *testing.T) {

@@ -5,6 +5,8 @@
 // For each file it starts bin/prism on the default ports and runs every block that is fenced as "console tour": a line that begins with "$ " is a command, the lines
 // up to the next one are its output. "..." in the output stands for anything within a line. A block fenced as "go PATH" or "yaml PATH" must be the content of that
 // file. The gateway is what `make run` starts, unless a line of the file says another one: <!-- tour: prism serve --config FILE -->.
+//
+// With -show it also prints what it runs and what comes out, for somebody who watches.
 package main
 
 import (
@@ -12,6 +14,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"io"
 	"os"
@@ -28,14 +31,20 @@ import (
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	if err := run(ctx, os.Args[1:]); err != nil {
+	show := flag.Bool("show", false, "print the commands and what they print")
+	flag.Parse()
+	shown := io.Discard
+	if *show {
+		shown = os.Stdout
+	}
+	if err := run(ctx, shown, flag.Args()); err != nil {
 		fmt.Fprintln(os.Stderr, "tour:", err)
 		stop()
 		os.Exit(1)
 	}
 }
 
-func run(ctx context.Context, files []string) error {
+func run(ctx context.Context, shown io.Writer, files []string) error {
 	if len(files) == 0 {
 		return errors.New("name the Markdown files to run, for example README.md")
 	}
@@ -45,7 +54,7 @@ func run(ctx context.Context, files []string) error {
 	}
 	steps, failed := 0, 0
 	for _, file := range files {
-		run, wrong, err := check(ctx, file, path)
+		run, wrong, err := check(ctx, shown, file, path)
 		if err != nil {
 			return fmt.Errorf("%s: %w", file, err)
 		}
@@ -59,7 +68,7 @@ func run(ctx context.Context, files []string) error {
 }
 
 // check runs the commands of one file on a gateway of its own.
-func check(ctx context.Context, file, path string) (steps, failed int, err error) {
+func check(ctx context.Context, shown io.Writer, file, path string) (steps, failed int, err error) {
 	source, err := os.ReadFile(file)
 	if err != nil {
 		return 0, 0, err
@@ -73,8 +82,13 @@ func check(ctx context.Context, file, path string) (steps, failed int, err error
 		return 0, 0, err
 	}
 	defer end()
+	heading := ""
 	for _, b := range blocks {
-		for _, mistake := range b.check(ctx, path) {
+		if b.heading != heading {
+			heading = b.heading
+			_, _ = fmt.Fprintf(shown, "\n%s\n\n", heading)
+		}
+		for _, mistake := range b.check(ctx, shown, path) {
 			failed++
 			fmt.Printf("%s:%d: %s\n", file, mistake.line, mistake.text)
 		}

@@ -14,7 +14,9 @@ import (
 type Scratch struct{}
 
 // Open opens an instance.
-func Open(context.Context, backend.Env, *backendsv1.Scratch) (*Scratch, error) { return &Scratch{}, nil }
+func Open(context.Context, backend.Env, *backendsv1.Scratch) (*Scratch, error) {
+	return &Scratch{}, nil
+}
 
 // Namespace returns a new map.
 func (*Scratch) Namespace(context.Context, string) (backendsv1.ScratchInterfaces, error) {
