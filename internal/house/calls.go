@@ -31,6 +31,7 @@ var ForbiddenCalls = []Forbidden{
 		{"cmd/prism", "main makes the context that everything else gets"},
 		{"examples/...", "main makes the context that everything else gets"},
 		{"internal/tour", "main makes the context that everything else gets"},
+		{"internal/demo", "main makes the context that everything else gets"},
 		{"internal/interop/...", "main makes the context that everything else gets"},
 	}},
 	{Package: "context", Name: "TODO", Reason: "work that no caller can end outlives it; take a ctx"},
@@ -40,6 +41,7 @@ var ForbiddenCalls = []Forbidden{
 // notProduction are packages that no user of Prism runs.
 var notProduction = []Allowed{
 	{"bench/...", "a benchmark serves nobody; it may stop at the first thing that goes wrong"},
+	{"internal/testenv", "the servers that the tests of a process share are the process's, and Go gives tests of several packages no other place"},
 }
 
 // Calls demands that production code uses nothing that is forbidden.

@@ -90,7 +90,7 @@ var Layers = []Layer{
 	},
 	{
 		"support",
-		[]string{"runtime/backend", "runtime/pattern", "runtime/filter"},
+		[]string{"runtime/backend", "runtime/fanout", "runtime/pattern", "runtime/filter"},
 		[]string{"options", "configuration", "contracts", "tables", "typed", "fault", "foundation", "support"},
 		"what backends and patterns are written against must not drag the gateway in",
 	},
@@ -145,18 +145,24 @@ var Layers = []Layer{
 		"a broken runtime or broken generated code must not stop generation",
 	},
 	{
+		"servers",
+		[]string{"internal/testenv"},
+		nil,
+		"real servers are started for tests, benchmarks and the demo alike, which have nothing else in common",
+	},
+	{
 		"aids",
 		[]string{"internal/test*/...", "internal/house/..."},
 		[]string{
 			"options", "configuration", "typed", "contracts", "tables", "registry", "sdk", "suites", "wiring", "fault", "foundation", "support", "transport", "runtime", "client",
-			"backends", "patterns", "conformance", "aids",
+			"backends", "patterns", "conformance", "servers", "aids",
 		},
 		"aids of tests may import everything but programs, and are imported by tests only",
 	},
 	{
 		"top",
 		[]string{"", "cmd/...", "examples/...", "bench/...", "internal/..."},
-		[]string{"options", "configuration", "typed", "contracts", "tables", "registry", "sdk", "wiring", "fault", "foundation", "support", "transport", "runtime", "client", "backends", "patterns", "top"},
+		[]string{"options", "configuration", "typed", "contracts", "tables", "registry", "sdk", "wiring", "fault", "foundation", "support", "transport", "runtime", "client", "backends", "patterns", "servers", "top"},
 		"programs may import everything but what is for tests",
 	},
 }

@@ -40,13 +40,10 @@ type load struct {
 	live      atomic.Int64       // messages of live subscriptions, since the last look
 }
 
-// runs numbers the loads of a process: each has keys, queues and topics of its own.
-var runs atomic.Int64
-
 func (f *fixture) load(t *testing.T) *load {
 	t.Helper()
 	l := &load{
-		f: f, run: runs.Add(1), workers: newWorkers(t), codes: map[fault.Code]int{}, stored: map[string]string{}, enqueued: map[string]bool{},
+		f: f, run: f.loads.Add(1), workers: newWorkers(t), codes: map[fault.Code]int{}, stored: map[string]string{}, enqueued: map[string]bool{},
 		published: map[string]bool{}, received: map[string]bool{}, ended: map[fault.Code]int{},
 	}
 	t.Cleanup(l.workers.stop)
@@ -99,7 +96,7 @@ func (l *load) call(ctx context.Context, what string, do func(ctx context.Contex
 	}
 	l.mu.Unlock()
 	if err != nil {
-		time.Sleep(time.Millisecond) // a caller that is refused at once does not come back at once
+		<-time.After(time.Millisecond) // a caller that is refused at once does not come back at once
 	}
 	return err == nil
 }
@@ -208,7 +205,7 @@ func (l *load) streamEnded(what string, err error) {
 		l.wrong = append(l.wrong, fmt.Sprintf("a stream of %s has ended with %v", what, err))
 	}
 	l.mu.Unlock()
-	time.Sleep(10 * time.Millisecond)
+	<-time.After(10 * time.Millisecond)
 }
 
 func (l *load) tell(ctx context.Context) {

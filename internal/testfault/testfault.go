@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -69,6 +70,8 @@ type fixture struct {
 	way                *testenv.Proxy
 	admin              string
 	subject, neighbour *prism.Interfaces
+	// loads numbers the loads: each has keys, queues and topics of its own.
+	loads atomic.Int64
 }
 
 func start(t *testing.T, s Subject) *fixture {
@@ -87,7 +90,8 @@ func start(t *testing.T, s Subject) *fixture {
 	}})
 	client := testgateway.Dial(t, testgateway.Address(gateway))
 	return &fixture{
-		server, way, gateway.Front().AdminAddress(), prism.Clients(client.Conn("subject"), declared.Implements...), prism.Clients(client.Conn("neighbour"), "keyvalue_basic"),
+		server: server, way: way, admin: gateway.Front().AdminAddress(),
+		subject: prism.Clients(client.Conn("subject"), declared.Implements...), neighbour: prism.Clients(client.Conn("neighbour"), "keyvalue_basic"),
 	}
 }
 

@@ -113,6 +113,6 @@ func eventually(t *rapid.T, holds func() error) {
 		if time.Now().After(end) {
 			t.Fatal(err)
 		}
-		time.Sleep(200 * time.Microsecond)
+		<-time.After(200 * time.Microsecond)
 	}
 }
