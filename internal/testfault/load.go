@@ -22,10 +22,11 @@ import (
 
 // load is callers of everything that the subject offers, with a ledger of what was acknowledged.
 type load struct {
-	f       *fixture
-	run     int64
-	workers *workers
-	numbers atomic.Int64
+	f   *fixture
+	run int64
+	// workers make calls, consumers serve the durable subscription, which goes on for longer.
+	workers, consumers *workers
+	numbers            atomic.Int64
 
 	mu        sync.Mutex
 	wrong     []string           // what a caller must not see
@@ -43,10 +44,11 @@ type load struct {
 func (f *fixture) load(t *testing.T) *load {
 	t.Helper()
 	l := &load{
-		f: f, run: f.loads.Add(1), workers: newWorkers(t), codes: map[fault.Code]int{}, stored: map[string]string{}, enqueued: map[string]bool{},
+		f: f, run: f.loads.Add(1), workers: newWorkers(t), consumers: newWorkers(t), codes: map[fault.Code]int{}, stored: map[string]string{}, enqueued: map[string]bool{},
 		published: map[string]bool{}, received: map[string]bool{}, ended: map[fault.Code]int{},
 	}
 	t.Cleanup(l.workers.stop)
+	t.Cleanup(l.consumers.stop)
 	_, err := f.neighbour.KeyValueBasic.Set(t.Context(), &keyvaluev1.SetRequest{Key: "key", Value: []byte("value")})
 	require.NoError(t, err)
 	l.workers.repeat(2, l.visit)
@@ -57,7 +59,7 @@ func (f *fixture) load(t *testing.T) *load {
 	}
 	if f.subject.PubSubPersistent != nil {
 		durable := make(chan struct{})
-		l.workers.wait.Go(func() { l.consume(durable) })
+		l.consumers.wait.Go(func() { l.consume(durable) })
 		select { // what is published before it starts is not its own
 		case <-durable:
 		case <-time.After(patience):
@@ -161,8 +163,8 @@ func (l *load) publish(ctx context.Context) {
 func (l *load) consume(begun chan<- struct{}) {
 	topic := l.name("kept")
 	var once sync.Once
-	for l.workers.ctx.Err() == nil {
-		err := l.f.subject.PubSubPersistent.SubscribeDurable(l.workers.ctx, &pubsubv1.SubscribeDurableRequest{
+	for l.consumers.ctx.Err() == nil {
+		err := l.f.subject.PubSubPersistent.SubscribeDurable(l.consumers.ctx, &pubsubv1.SubscribeDurableRequest{
 			Topic: topic, Subscription: "ledger", AcknowledgementTimeout: durationpb.New(2 * time.Second),
 		}, func(response *pubsubv1.SubscribeDurableResponse) error {
 			once.Do(func() { close(begun) })
@@ -173,13 +175,13 @@ func (l *load) consume(begun chan<- struct{}) {
 			l.mu.Lock()
 			l.received[string(message.GetMessage().GetPayload())] = true
 			l.mu.Unlock()
-			l.call(l.workers.ctx, "Acknowledge", func(ctx context.Context) error {
+			l.call(l.consumers.ctx, "Acknowledge", func(ctx context.Context) error {
 				_, err := l.f.subject.PubSubPersistent.Acknowledge(ctx, &pubsubv1.AcknowledgeRequest{Topic: topic, Subscription: "ledger", Receipts: []string{message.GetReceipt()}})
 				return err
 			})
 			return nil
 		})
-		l.streamEnded("SubscribeDurable", err)
+		l.streamEnded(l.consumers, "SubscribeDurable", err)
 	}
 }
 
@@ -191,11 +193,11 @@ func (l *load) listen(ctx context.Context) {
 		}
 		return nil
 	})
-	l.streamEnded("Subscribe", err)
+	l.streamEnded(l.workers, "Subscribe", err)
 }
 
-func (l *load) streamEnded(what string, err error) {
-	if l.workers.ctx.Err() != nil {
+func (l *load) streamEnded(of *workers, what string, err error) {
+	if of.ctx.Err() != nil {
 		return
 	}
 	code := fault.CodeOf(err)
@@ -250,11 +252,13 @@ func (l *load) broken(t *testing.T) {
 func (l *load) stop(t *testing.T) {
 	t.Helper()
 	f := l.f
+	l.workers.stop()
+	l.workers.wait.Wait()
 	if f.subject.PubSubPersistent != nil {
 		require.Eventually(t, func() bool { return len(l.missing()) == 0 }, patience, 50*time.Millisecond, "every message that was kept comes")
 	}
-	l.workers.stop()
-	l.workers.wait.Wait()
+	l.consumers.stop()
+	l.consumers.wait.Wait()
 	require.Empty(t, l.wrong)
 	for key, value := range l.stored {
 		got, err := f.subject.KeyValueBasic.Get(t.Context(), &keyvaluev1.GetRequest{Key: key})

@@ -1,0 +1,77 @@
+package postgres_test
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"google.golang.org/protobuf/types/known/durationpb"
+
+	"github.com/prismgate/prism/internal/testenv"
+	"github.com/prismgate/prism/runtime/backend"
+	"github.com/prismgate/prism/runtime/fault"
+
+	backendsv1 "github.com/prismgate/prism/gen/go/prism/backends/v1"
+	keyvaluev1 "github.com/prismgate/prism/gen/go/prism/keyvalue/v1"
+)
+
+// TestServerThatGoesAwayIsFoundAgain: calls fail with UNAVAILABLE and soon at once, and work again by themselves. What was acknowledged is still there.
+func TestServerThatGoesAwayIsFoundAgain(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		name       string
+		away, back func(t *testing.T, server *testenv.Server) error
+	}{
+		{"Stopped", func(_ *testing.T, s *testenv.Server) error { return s.Stop() }, func(t *testing.T, s *testenv.Server) error { return s.Start(t.Context()) }},
+		{"Killed", func(_ *testing.T, s *testenv.Server) error { return s.Kill() }, func(t *testing.T, s *testenv.Server) error { return s.Start(t.Context()) }},
+		{"Frozen", func(_ *testing.T, s *testenv.Server) error { return s.Freeze() }, func(_ *testing.T, s *testenv.Server) error { return s.Thaw() }},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			server, status := testenv.Start(t, testenv.Postgres), new(backend.Status)
+			store := openWith(t, &backendsv1.Postgres{Dsn: secret(t, testenv.DSN(server)), Timeout: durationpb.New(time.Second)}, status)
+			i := namespace(t, store, "orders")
+			set(t, i, "key", "value")
+
+			require.NoError(t, c.away(t, server))
+			ask := func() error {
+				_, err := i.KeyValueBasic.Get(t.Context(), &keyvaluev1.GetRequest{Key: "key"})
+				return err
+			}
+			require.Eventually(t, func() bool {
+				err := ask()
+				require.Equal(t, fault.Unavailable, fault.CodeOf(err), "%v", err)
+				return fault.ReasonOf(err) == "BACKEND_UNAVAILABLE"
+			}, patience, 10*time.Millisecond, "the breaker opens")
+			unavailable, _ := status.State()
+			require.NotEmpty(t, unavailable)
+			canceled, cancel := context.WithCancel(t.Context())
+			cancel()
+			_, err := i.KeyValueBasic.Get(canceled, &keyvaluev1.GetRequest{Key: "key"})
+			require.Equal(t, fault.Canceled, fault.CodeOf(err))
+
+			require.NoError(t, c.back(t, server))
+			require.Eventually(t, func() bool { return ask() == nil }, patience, 10*time.Millisecond, "the breaker closes")
+			unavailable, _ = status.State()
+			require.Empty(t, unavailable)
+			require.Equal(t, "value", get(t, i, "key"))
+		})
+	}
+}
+
+// TestRestartIsSurvived: the connections of the pool are all broken.
+func TestRestartIsSurvived(t *testing.T) {
+	t.Parallel()
+	server := testenv.Start(t, testenv.Postgres)
+	i := namespace(t, openWith(t, &backendsv1.Postgres{Dsn: secret(t, testenv.DSN(server))}, new(backend.Status)), "orders")
+	set(t, i, "key", "value")
+	require.NoError(t, server.Stop())
+	require.NoError(t, server.Start(t.Context()))
+	require.Eventually(t, func() bool {
+		_, err := i.KeyValueBasic.Get(t.Context(), &keyvaluev1.GetRequest{Key: "key"})
+		return err == nil
+	}, patience, 10*time.Millisecond)
+	set(t, i, "key", "other")
+	require.Equal(t, "other", get(t, i, "key"))
+}
