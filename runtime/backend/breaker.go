@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"math/rand/v2"
+	"runtime/debug"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -102,7 +103,14 @@ func (b *Breaker) watch() {
 	}
 }
 
-func (b *Breaker) ask() error {
+// ask probes the server once. A panic is no answer, and not the end of the process, which serves others.
+func (b *Breaker) ask() (err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			b.env.Log.Error("a probe panicked", "stack", string(debug.Stack()))
+			err = errors.New("the probe panicked")
+		}
+	}()
 	ctx, cancel := context.WithTimeoutCause(b.ctx, probeTimeout, errors.New("no answer to a probe"))
 	defer cancel()
 	return b.probe(ctx)

@@ -44,7 +44,7 @@ type seat[C any] struct {
 }
 
 // NewLane returns a lane. Run makes the calls of a batch, at least one: it puts each call's outcome into the call, or returns an error that is the outcome of them all. Batches of
-// several run in ctx, which is the instance's. Key says what ends a batch: the second call with the same key waits for the next one. Nil lets calls share everything.
+// several run in ctx, which is the instance's. Key says what ends a batch: the second call with the same key waits for the next one; empty ones never do. Nil lets calls share everything.
 func NewLane[C any](ctx context.Context, env Env, name string, config *configv1.Coalescing, key func(*C) string, run func(ctx context.Context, batch []*C) error) *Lane[C] {
 	env = env.filled()
 	l := &Lane[C]{
@@ -149,6 +149,9 @@ func (l *Lane[C]) take(keys map[string]struct{}) int {
 	clear(keys)
 	for i, s := range l.waiting[:most] {
 		key := l.key(s.call)
+		if key == "" {
+			continue
+		}
 		if _, taken := keys[key]; taken {
 			return i
 		}
