@@ -23,14 +23,15 @@ func main() {
 		os.Exit(exitFailed)
 	}
 	os.Exit(run(context.Background(), dependencies{
-		stdin:    os.Stdin,
-		stdout:   os.Stdout,
-		stderr:   os.Stderr,
-		catalog:  known,
-		backends: wiring.Backends(),
-		patterns: wiring.Patterns(),
-		build:    readBuild(),
-		signals:  signals,
+		stdin:      os.Stdin,
+		stdout:     os.Stdout,
+		stderr:     os.Stderr,
+		catalog:    known,
+		backends:   wiring.Backends(),
+		patterns:   wiring.Patterns(),
+		executable: os.Executable,
+		build:      readBuild(),
+		signals:    signals,
 		hangups: func() <-chan os.Signal {
 			received := make(chan os.Signal, 1)
 			signal.Notify(received, syscall.SIGHUP)

@@ -30,7 +30,9 @@ type dependencies struct {
 	backends []backend.Type
 	// patterns are those that serve can open.
 	patterns []pattern.Type
-	build    build
+	// executable returns this program's path, which sidecars are started with. It may be nil: then they have to be named.
+	executable func() (string, error)
+	build      build
 	// signals ask to stop: the first politely, the second at once. It may be nil.
 	signals <-chan os.Signal
 	// hangups returns what asks serve to read its configuration again. Other commands do not ask for it: a hangup ends them. It may be nil.

@@ -69,7 +69,7 @@ func sample(t *testing.T, s *store) dependencies {
 	s.get, s.keys = get, keys
 	return dependencies{
 		catalog: known,
-		backends: []backend.Type{backend.Of("memstore", func(context.Context, *backendsv1.MemStore) (*store, error) {
+		backends: []backend.Type{backend.Of("memstore", func(context.Context, backend.Env, *backendsv1.MemStore) (*store, error) {
 			s.opened++
 			return s, nil
 		})},

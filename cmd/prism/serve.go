@@ -103,6 +103,7 @@ func (c *cli) serve(ctx context.Context, o serveOptions, given func(flag string)
 		Catalog:  c.catalog,
 		Backends: c.backends,
 		Patterns: c.patterns,
+		Provider: c.provider(),
 		Load:     o.loader(given),
 		Insecure: o.insecure,
 		Build:    c.build.observed(),

@@ -30,6 +30,20 @@ type namespaceShown struct {
 type backendShown struct {
 	Name string `json:"name"`
 	Type string `json:"type"`
+	// Deployment is where its code runs, when that is not the gateway's process.
+	Deployment string `json:"deployment,omitempty"`
+}
+
+func shownBackend(i *plan.Instance) *backendShown {
+	return &backendShown{i.Name, i.Backend.Name, elsewhere(i)}
+}
+
+// elsewhere is where an instance's code runs; "" is in the gateway's process.
+func elsewhere(i *plan.Instance) string {
+	if i.Deployment == plan.InProcess {
+		return ""
+	}
+	return string(i.Deployment)
 }
 
 type patternShown struct {
@@ -79,7 +93,7 @@ func (c *cli) show(planned *plan.Plan, problems config.Problems) []namespaceShow
 func (s *shower) namespace(n *plan.Namespace) namespaceShown {
 	shown := namespaceShown{Name: n.Name, Patterns: []patternShown{}, Offers: present(n.Offers), Services: present(n.Services), Limits: shownLimits(n.Limits)}
 	if n.Backend != nil {
-		shown.Backend = &backendShown{n.Backend.Name, n.Backend.Backend.Name}
+		shown.Backend = shownBackend(n.Backend)
 	}
 	for i, step := range n.Steps {
 		next := ""
@@ -105,7 +119,7 @@ func (s *shower) slot(n *plan.Namespace, step *plan.Step, slot catalog.Slot, nex
 		offers = filling.Offers
 		switch {
 		case filling.Instance != nil:
-			shown.Backend = &backendShown{filling.Instance.Name, filling.Instance.Backend.Name}
+			shown.Backend = shownBackend(filling.Instance)
 		case filling.Backend != "":
 			shown.Backend = &backendShown{Name: filling.Backend}
 		default:

@@ -14,6 +14,7 @@ import (
 
 	"github.com/prismgate/prism/runtime/backend"
 	"github.com/prismgate/prism/runtime/config"
+	"github.com/prismgate/prism/runtime/deployment"
 	"github.com/prismgate/prism/runtime/front"
 	"github.com/prismgate/prism/runtime/plan"
 )
@@ -37,7 +38,8 @@ patterns, what fills them, and which of the interfaces that a slot needs are the
 and column on standard error; the exit code is then 1.
 
 FILE is a file, a folder of which all .yaml and .yml files are read, or - for standard input. Nothing is connected to and
-no secret is read, unless --dial is given: then each backend instance is opened and closed again, and nothing is created in it.
+no secret is read, unless --dial is given: then each backend instance is opened and closed again, and nothing is created in it;
+a sidecar is started and ended, a remote provider is asked for an instance of its own, which others do not see.
 Certificates and ports are checked by serve.`,
 		Example: `  # Validate namespace configuration
   prism validate namespace-config.yaml
@@ -188,39 +190,30 @@ func shownProblems(source *config.Source, problems config.Problems) []problemSho
 
 // dialed is a backend instance that was opened.
 type dialed struct {
-	Name    string `json:"name"`
-	Type    string `json:"type"`
-	Problem string `json:"problem"`
+	Name string `json:"name"`
+	Type string `json:"type"`
+	// Deployment is where its code runs, when that is not this process.
+	Deployment string `json:"deployment,omitempty"`
+	Problem    string `json:"problem"`
 }
 
 // dial opens each instance that a plan needs, all at once, and closes it again.
 func (c *cli) dial(ctx context.Context, planned *plan.Plan, timeout time.Duration) []dialed {
+	opener := deployment.Opener{Catalog: c.catalog, Backends: c.backends, Command: c.provider(), Gateway: "prism " + c.build.version}
 	results := make([]dialed, len(planned.Instances))
 	var opening sync.WaitGroup
 	for i, instance := range planned.Instances {
-		results[i] = dialed{Name: instance.Name, Type: instance.Backend.Name}
+		results[i] = dialed{Name: instance.Name, Type: instance.Backend.Name, Deployment: elsewhere(instance)}
 		opening.Go(func() {
 			ctx, cancel := context.WithTimeout(ctx, timeout)
 			defer cancel()
-			if err := c.openAndClose(ctx, instance); err != nil {
+			if err := opener.Try(ctx, instance, backend.Env{Instance: instance.Name}); err != nil {
 				results[i].Problem = err.Error()
 			}
 		})
 	}
 	opening.Wait()
 	return results
-}
-
-func (c *cli) openAndClose(ctx context.Context, instance *plan.Instance) error {
-	i := slices.IndexFunc(c.backends, func(t backend.Type) bool { return t.Name == instance.Backend.Name })
-	if i < 0 {
-		return fmt.Errorf("this build knows what %s is, and has no code for it", instance.Backend.Name)
-	}
-	opened, err := c.backends[i].Open(ctx, backend.Env{Instance: instance.Name}, instance.Config)
-	if err != nil {
-		return err
-	}
-	return opened.Close(ctx)
 }
 
 // readInput reads standard input to its end, or until the command is to stop.

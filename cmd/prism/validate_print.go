@@ -111,20 +111,31 @@ func (c *cli) printDialed(all []dialed) {
 		width = max(width, len(d.Name))
 	}
 	for _, d := range all {
+		what := d.Type
+		if d.Deployment != "" {
+			what += ", " + d.Deployment + ","
+		}
 		if d.Problem == "" {
-			fmt.Fprintf(c.stdout, "  %s %-*s (%s opens)\n", c.tick(), width, d.Name, d.Type)
+			fmt.Fprintf(c.stdout, "  %s %-*s (%s opens)\n", c.tick(), width, d.Name, what)
 		} else {
-			fmt.Fprintf(c.stdout, "  %s %-*s (%s does not open: %s)\n", c.cross(), width, d.Name, d.Type, printable(d.Problem))
+			fmt.Fprintf(c.stdout, "  %s %-*s (%s does not open: %s)\n", c.cross(), width, d.Name, what, printable(d.Problem))
 		}
 	}
 }
 
-// title is an instance by name, and its backend where that is another.
+// title is an instance by name, with its backend where that is another, and where its code runs.
 func (b backendShown) title() string {
-	if b.Type == "" || b.Type == b.Name {
+	var more []string
+	if b.Type != "" && b.Type != b.Name {
+		more = append(more, b.Type)
+	}
+	if b.Deployment != "" {
+		more = append(more, b.Deployment)
+	}
+	if len(more) == 0 {
 		return b.Name
 	}
-	return b.Name + " (" + b.Type + ")"
+	return b.Name + " (" + strings.Join(more, ", ") + ")"
 }
 
 // offered are interfaces that are there.

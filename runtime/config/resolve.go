@@ -10,7 +10,8 @@ import (
 // namesFile tells whether a field holds the path of a file. The address of a Unix socket is none: it is a name on the machine.
 func namesFile(field protoreflect.FieldDescriptor) bool {
 	switch field.FullName() {
-	case "prism.config.v1.Tls.cert_file", "prism.config.v1.Tls.key_file", "prism.config.v1.Tls.client_ca_file", "prism.config.v1.Secret.file":
+	case "prism.config.v1.Tls.cert_file", "prism.config.v1.Tls.key_file", "prism.config.v1.Tls.client_ca_file", "prism.config.v1.Secret.file",
+		"prism.config.v1.ClientTls.ca_file", "prism.config.v1.ClientTls.cert_file", "prism.config.v1.ClientTls.key_file":
 		return true
 	}
 	return false

@@ -66,7 +66,7 @@ func TestABackendThatPanicsWhenItIsOpenedIsAnError(t *testing.T) {
 		"namespace": func() (backend.Instance, error) { return panicsAtNamespace{}, nil },
 	} {
 		t.Run(name, func(t *testing.T) {
-			g, log := loggedGateway(t, []backend.Type{{Name: "memstore", Open: func(context.Context, proto.Message) (backend.Instance, error) { return opens() }}}, nil)
+			g, log := loggedGateway(t, []backend.Type{{Name: "memstore", Open: func(context.Context, backend.Env, proto.Message) (backend.Instance, error) { return opens() }}}, nil)
 			err := g.Apply(t.Context(), planOf(t, onMemStore("m", nil)), 0)
 			require.ErrorContains(t, err, "it panicked with a string")
 			require.NoError(t, g.Close(t.Context()))
@@ -117,7 +117,7 @@ func TestWhatWasOpenedIsClosedInOrderWhenTheCallerGivesUp(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	closed := errors.New("not closed")
 	first := true
-	g := newGateway(t, backend.Type{Name: "memstore", Open: func(ctx context.Context, _ proto.Message) (backend.Instance, error) {
+	g := newGateway(t, backend.Type{Name: "memstore", Open: func(ctx context.Context, _ backend.Env, _ proto.Message) (backend.Instance, error) {
 		if first {
 			first = false
 			return closes{nil, func(ctx context.Context) error { closed = ctx.Err(); return nil }}, nil

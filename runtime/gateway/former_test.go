@@ -121,7 +121,7 @@ func TestTransactionsGoOnWhenANamespaceMoves(t *testing.T) {
 
 // scripted is the backend type memstore, whose instances are those given, in the order in which they are opened.
 func scripted(instances ...backend.Instance) backend.Type {
-	return backend.Type{Name: "memstore", Open: func(context.Context, proto.Message) (backend.Instance, error) {
+	return backend.Type{Name: "memstore", Open: func(context.Context, backend.Env, proto.Message) (backend.Instance, error) {
 		next := instances[0]
 		instances = instances[1:]
 		return next, nil

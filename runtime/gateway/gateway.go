@@ -15,6 +15,7 @@ import (
 
 	"github.com/prismgate/prism/runtime/backend"
 	"github.com/prismgate/prism/runtime/catalog"
+	"github.com/prismgate/prism/runtime/deployment"
 	"github.com/prismgate/prism/runtime/pattern"
 	"github.com/prismgate/prism/runtime/plan"
 	"github.com/prismgate/prism/runtime/rpc"
@@ -28,6 +29,10 @@ type Options struct {
 	Backends []backend.Type
 	// Patterns are the code of the catalog's patterns.
 	Patterns []pattern.Type
+	// Provider is the command that starts a provider of this build, when the name of a backend is added to it: what sidecars are. Without it each sidecar names its own.
+	Provider []string
+	// Build is the gateway's name and version, for the logs of providers.
+	Build string
 	// Steps come first in the pipeline, outermost first: those of runtime/observe.
 	Steps []rpc.Middleware
 	// Gone is told of each namespace that no configuration has any more, when its last call has left Steps; nil is not told.
@@ -39,7 +44,7 @@ type Options struct {
 // Gateway serves calls on namespaces. Make one with [New].
 type Gateway struct {
 	catalog  *catalog.Catalog
-	backends map[string]backend.Type
+	opener   *deployment.Opener
 	patterns map[string]pattern.Type
 	steps    []rpc.Middleware
 	gone     func(namespace string)
@@ -66,7 +71,7 @@ type Gateway struct {
 func New(ctx context.Context, o Options) *Gateway {
 	g := &Gateway{
 		catalog:  o.Catalog,
-		backends: make(map[string]backend.Type, len(o.Backends)),
+		opener:   &deployment.Opener{Catalog: o.Catalog, Backends: o.Backends, Command: o.Provider, Gateway: o.Build},
 		patterns: make(map[string]pattern.Type, len(o.Patterns)),
 		steps:    o.Steps,
 		gone:     o.Gone,
@@ -78,9 +83,6 @@ func New(ctx context.Context, o Options) *Gateway {
 	}
 	if g.gone == nil {
 		g.gone = func(string) {}
-	}
-	for _, t := range o.Backends {
-		g.backends[t.Name] = t
 	}
 	for _, t := range o.Patterns {
 		g.patterns[t.Name] = t

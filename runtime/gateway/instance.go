@@ -2,11 +2,13 @@ package gateway
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"sync/atomic"
 
 	"github.com/prismgate/prism/runtime/backend"
+	"github.com/prismgate/prism/runtime/config"
 	"github.com/prismgate/prism/runtime/plan"
 )
 
@@ -21,15 +23,15 @@ type instance struct {
 
 // openInstance opens a backend, for one user.
 func (g *Gateway) openInstance(ctx context.Context, planned *plan.Instance) (*instance, error) {
-	t, ok := g.backends[planned.Backend.Name]
-	if !ok {
-		return nil, fmt.Errorf("backend %q: this build knows what %s is, and has no code for it", planned.Name, planned.Backend.Name)
-	}
 	i := &instance{planned: planned, log: g.log, status: new(backend.Status)}
 	err := guard(g.log, func() (err error) {
-		i.open, err = t.Open(ctx, backend.Env{Instance: planned.Name, Log: g.log.With("backend", planned.Name), Status: i.status}, planned.Config)
+		i.open, err = g.opener.Open(ctx, planned, backend.Env{Instance: planned.Name, Log: g.log.With("backend", planned.Name), Status: i.status})
 		return err
 	})
+	var problem config.Problem
+	if errors.As(err, &problem) {
+		return nil, problem // it says where it is in the configuration
+	}
 	if err != nil {
 		return nil, fmt.Errorf("backend %q: open: %w", planned.Name, err)
 	}

@@ -75,7 +75,7 @@ func (s watchedStore) Get(context.Context, *keyvaluev1.GetRequest) (*keyvaluev1.
 // TestCallsThroughManyChanges changes everything that can change, as fast as it goes, under calls and streams.
 func TestCallsThroughManyChanges(t *testing.T) {
 	var opened []*watched
-	g := newGateway(t, backend.Type{Name: "memstore", Open: func(context.Context, proto.Message) (backend.Instance, error) {
+	g := newGateway(t, backend.Type{Name: "memstore", Open: func(context.Context, backend.Env, proto.Message) (backend.Instance, error) {
 		opened = append(opened, &watched{t: t})
 		return opened[len(opened)-1], nil
 	}})

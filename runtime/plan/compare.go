@@ -58,7 +58,8 @@ func Compare(before, after *Plan) Difference {
 		Namespaces: compare(before.Namespaces, after.Namespaces, func(n *Namespace) string { return n.Name }, namespaceChanges),
 	}
 	for _, instance := range before.Instances {
-		if instance.Backend.Name == memStore && !slices.Contains(d.Instances.Same, instance.Name) {
+		// A remote provider keeps what it holds for the gateways that come.
+		if instance.Backend.Name == memStore && instance.Deployment != Remote && !slices.Contains(d.Instances.Same, instance.Name) {
 			d.Lost = append(d.Lost, instance.Name)
 		}
 	}
@@ -76,7 +77,7 @@ func (d Difference) Empty() bool {
 
 func (c Changes) empty() bool { return len(c.Added)+len(c.Removed)+len(c.Changed) == 0 }
 
-// SameInstance tells that an instance can be carried over: its name, its backend and its configuration did not change.
+// SameInstance tells that an instance can be carried over: its name, its backend, its configuration and where its code runs did not change.
 func SameInstance(before, after *Instance) bool {
 	return before.Name == after.Name && len(instanceChanges(before, after)) == 0
 }
@@ -128,6 +129,12 @@ func instanceChanges(before, after *Instance) []string {
 		what = append(what, from("type", before.Backend.Name, after.Backend.Name))
 	case !proto.Equal(before.Config, after.Config):
 		what = append(what, "config")
+	}
+	switch {
+	case before.Deployment != after.Deployment:
+		what = append(what, from("deployment", string(before.Deployment), string(after.Deployment)))
+	case !proto.Equal(before.Provider, after.Provider):
+		what = append(what, "provider")
 	}
 	return what
 }

@@ -40,6 +40,7 @@ func (m *maker) declare(path string, declared *configv1.BackendInstance) *Instan
 		return nil
 	}
 	instance := &Instance{Name: declared.GetName(), Backend: known, Config: known.NewConfig(), Path: path}
+	m.deployment(path, declared, instance)
 	m.settings(path+".config", declared.GetConfig(), instance.Config, known.Check)
 	return instance
 }
@@ -75,7 +76,7 @@ func (m *maker) undeclared(path, name string) *Instance {
 		m.refuse(path, "%s", m.unknownInstance(name))
 		return nil
 	}
-	instance := &Instance{Name: name, Backend: known, Config: known.NewConfig(), Path: path}
+	instance := &Instance{Name: name, Backend: known, Config: known.NewConfig(), Deployment: InProcess, Path: path}
 	if known.Check != nil {
 		if err := known.Check(instance.Config); err != nil {
 			m.refuse(path, "%s has to be configured under backends: %s", name, messageOf(err))

@@ -27,6 +27,10 @@ type Instance struct {
 	Backend catalog.Backend
 	// Config is its configuration, as the backend's own message, checked.
 	Config proto.Message
+	// Deployment is where its code runs.
+	Deployment Deployment
+	// Provider says how the process is reached in which its code runs; nil when that is the gateway's.
+	Provider *configv1.Provider
 	// Path is where the configuration has it, or where it is named when it has no entry of its own.
 	Path string
 }

@@ -45,6 +45,8 @@ type Options struct {
 	Backends []backend.Type
 	// Patterns are the code of the catalog's patterns.
 	Patterns []pattern.Type
+	// Provider is the command that starts a provider of this build, when the name of a backend is added to it: what sidecars are. Without it each sidecar names its own.
+	Provider []string
 	// Load reads the configuration: once at the start, and once for each reload.
 	Load func() (*config.Source, error)
 	// Watch are the files and folders of the configuration: a change in one of them is a reload. Without any there is none.
@@ -158,6 +160,7 @@ func (s *Server) open(ctx context.Context, source *config.Source, planned *plan.
 	}
 	s.gateway = gateway.New(ctx, gateway.Options{
 		Catalog: s.o.Catalog, Backends: s.o.Backends, Patterns: s.o.Patterns, Steps: s.observer.Steps(), Log: s.log,
+		Provider: s.o.Provider, Build: "prism " + s.o.Build.Version,
 		Gone: func(namespace string) { s.observer.Forget(namespace) },
 	})
 	if err := s.register(); err != nil {
