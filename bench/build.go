@@ -25,7 +25,7 @@ func (b *benchmark) prepare(ctx context.Context) error {
 	if err := os.MkdirAll(b.bin, 0o755); err != nil {
 		return err
 	}
-	packages := []string{"./bench/baseline/connectgo", "./bench/baseline/grpcgo", "./bench/baseline/postgresget", "./bench/baseline/natspublish"}
+	packages := []string{"./bench/baseline/connectgo", "./bench/baseline/grpcgo", "./bench/baseline/postgresget", "./bench/baseline/natspublish", "./bench/baseline/queuecycles"}
 	if b.gateway == "" {
 		b.gateway = filepath.Join(b.bin, "prism")
 		packages = append(packages, "./cmd/prism")

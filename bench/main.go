@@ -53,6 +53,7 @@ func allCases() []benchCase {
 		benchCase{redisCase, measureRedis},
 		benchCase{redisNamespacesCase, measureRedisNamespaces},
 		benchCase{postgresCase, measurePostgres},
+		benchCase{queueCase, measureQueue},
 		benchCase{natsCase, measureNATS},
 		benchCase{sidecarCase, measureSidecar},
 		benchCase{"paced", measurePaced},
