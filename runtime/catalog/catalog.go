@@ -45,6 +45,9 @@ type Interface struct {
 	Doc string
 	// RPCs are in the order of the schema.
 	RPCs []RPC
+	// Hash is the SHA-256, in hex, of what the interface is on the wire: its service with its options, and every message and enum that it reaches, without comments. Two
+	// builds that have the same one can speak to each other.
+	Hash string
 }
 
 // RPC is one method of an interface or a service with its contract.

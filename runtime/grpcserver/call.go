@@ -33,8 +33,9 @@ type call struct {
 	received int
 
 	header, trailer fields
-	// only is the response of a unary call: it is sent with its trailers.
+	// only is the response of a unary call: it is sent with its trailers. raw is the same as it is on the wire, in the place of only.
 	only    proto.Message
+	raw     *scratch
 	scratch *scratch
 	// receiving is held by Receive on a stream: a handler that has returned may have left a goroutine in it, whose memory must not go to another call.
 	receiving sync.Mutex
@@ -98,11 +99,32 @@ func (c *call) Receive(message proto.Message) error {
 		c.receiving.Lock()
 		defer c.receiving.Unlock()
 	}
+	data, err := c.receive()
+	if err != nil {
+		return err
+	}
+	return c.encoding.decode(data, message)
+}
+
+// Raw tells whether messages are in protobuf's binary encoding.
+func (c *call) Raw() bool { return c.encoding.binary }
+
+// ReceiveRaw reads the next request as it is.
+func (c *call) ReceiveRaw() ([]byte, error) {
+	if c.route.plan.Whole == 0 {
+		c.receiving.Lock()
+		defer c.receiving.Unlock()
+	}
+	return c.receive()
+}
+
+// receive returns the next message, decompressed. It is valid until the next one is received.
+func (c *call) receive() ([]byte, error) {
 	switch {
 	case c.ended.Load():
-		return io.ErrClosedPipe
+		return nil, io.ErrClosedPipe
 	case c.refusal != nil:
-		return c.refusal
+		return nil, c.refusal
 	}
 	var flags byte
 	var data []byte
@@ -113,34 +135,34 @@ func (c *call) Receive(message proto.Message) error {
 		flags, data, err = c.readNext()
 	}
 	if err != nil {
-		return err
+		return nil, err
 	}
 	c.received++
 	if limit := c.Call.MaxMessageBytes; limit > 0 && len(data) > limit {
-		return c.Call.MessageTooLarge(int64(len(data))) // it was taken in before the limit was known
+		return nil, c.Call.MessageTooLarge(int64(len(data))) // it was taken in before the limit was known
 	}
 	if flags&^1 != 0 {
-		return fault.New(fault.Internal, "the flags before a message are %#x; they are 0, or 1 when it is compressed", flags)
+		return nil, fault.New(fault.Internal, "the flags before a message are %#x; they are 0, or 1 when it is compressed", flags)
 	}
 	if flags == 1 {
-		return c.decompress(data, message)
+		return c.decompress(data)
 	}
-	return c.encoding.decode(data, message)
+	return data, nil
 }
 
-func (c *call) decompress(data []byte, message proto.Message) error {
+func (c *call) decompress(data []byte) ([]byte, error) {
 	if c.codec == nil {
-		return fault.New(fault.Internal, "a message is compressed, and grpc-encoding does not say how")
+		return nil, fault.New(fault.Internal, "a message is compressed, and grpc-encoding does not say how")
 	}
 	limit := c.Call.MessageLimit()
 	inflated, err := c.codec.Decompress(nil, data, limit)
 	switch {
 	case errors.Is(err, compress.ErrTooLarge):
-		return c.Call.MessageTooLarge(int64(limit) + 1)
+		return nil, c.Call.MessageTooLarge(int64(limit) + 1)
 	case err != nil:
-		return fault.Wrap(err, fault.InvalidArgument, "", "a message does not decompress with %s", c.codec.Name())
+		return nil, fault.Wrap(err, fault.InvalidArgument, "", "a message does not decompress with %s", c.codec.Name())
 	}
-	return c.encoding.decode(inflated, message)
+	return inflated, nil
 }
 
 // next takes the only message off a request that was taken in whole.
@@ -247,7 +269,7 @@ func (c *call) Send(message proto.Message) error {
 	if c.ended.Load() {
 		return io.ErrClosedPipe
 	}
-	if c.route.method.Shape == rpc.ShapeUnary || c.route.method.Shape == rpc.ShapeClientStream {
+	if c.single() {
 		c.only = message
 		return nil
 	}
@@ -256,6 +278,32 @@ func (c *call) Send(message proto.Message) error {
 	if err := c.encode(out, message); err != nil {
 		return err
 	}
+	return c.sendEncoded(out)
+}
+
+// SendRaw sends a response as it is.
+func (c *call) SendRaw(message []byte) error {
+	if c.ended.Load() {
+		return io.ErrClosedPipe
+	}
+	out := getScratch()
+	out.b = append(append(out.b[:0], 0, 0, 0, 0, 0), message...)
+	c.finishMessage(out)
+	if c.single() {
+		c.raw = out
+		return nil
+	}
+	defer out.put()
+	return c.sendEncoded(out)
+}
+
+// single tells that the call has one response.
+func (c *call) single() bool {
+	return c.route.method.Shape == rpc.ShapeUnary || c.route.method.Shape == rpc.ShapeClientStream
+}
+
+// sendEncoded sends a response with its prefix, in a stream of them.
+func (c *call) sendEncoded(out *scratch) error {
 	if !c.stream.HeaderSent() {
 		if err := c.stream.SendHeader(c.responseHeader()); err != nil {
 			return err
@@ -274,16 +322,22 @@ func (c *call) encode(out *scratch, message proto.Message) error {
 	if out.b, err = c.encoding.append(out.b, message); err != nil {
 		return fault.Wrap(err, fault.Internal, "", "the response does not encode")
 	}
+	c.finishMessage(out)
+	return nil
+}
+
+// finishMessage compresses a message that stands behind the room for its prefix, when that pays, and fills in the prefix.
+func (c *call) finishMessage(out *scratch) {
 	if codec := c.responseCodec(); codec != nil && len(out.b) >= compressMin+prefixSize {
 		small := getScratch()
 		defer small.put()
+		var err error
 		if small.b, err = codec.Compress(small.b[:0], out.b[prefixSize:]); err == nil && len(small.b) < len(out.b)-prefixSize {
 			out.b = append(out.b[:prefixSize], small.b...)
 			out.b[0] = 1
 		}
 	}
 	binary.BigEndian.PutUint32(out.b[1:], uint32(len(out.b)-prefixSize))
-	return nil
 }
 
 // responseCodec is how responses may be compressed: as the request is, when the client takes that.
@@ -317,15 +371,18 @@ func (c *call) responseHeader() []byte {
 // finish ends the call with what the handler returned.
 func (c *call) finish(err error) {
 	defer c.freeScratch()
-	single := c.route.method.Shape == rpc.ShapeUnary || c.route.method.Shape == rpc.ShapeClientStream
-	if err == nil && single && c.only == nil {
+	defer c.dropRaw()
+	single := c.single()
+	if err == nil && single && c.only == nil && c.raw == nil {
 		err = fault.New(fault.Internal, "the handler gave no response")
 	}
 	if err == nil && single {
-		out := getScratch()
-		defer out.put()
-		if err = c.encode(out, c.only); err == nil {
-			_ = c.stream.Respond(c.responseHeader(), out.b, c.trailers(nil)) // a peer that is gone does not read it
+		if c.raw == nil {
+			c.raw = getScratch()
+			err = c.encode(c.raw, c.only)
+		}
+		if err == nil {
+			_ = c.stream.Respond(c.responseHeader(), c.raw.b, c.trailers(nil)) // a peer that is gone does not read it
 			return
 		}
 	}
@@ -344,6 +401,14 @@ func (c *call) finish(err error) {
 	defer out.put()
 	out.b = c.route.failures.appendTrailers(append(out.b, c.encoding.header...), err, c.trailer)
 	_ = c.stream.Respond(out.b, nil, nil) // as above
+}
+
+// dropRaw gives back the memory of the response.
+func (c *call) dropRaw() {
+	if c.raw != nil {
+		c.raw.put()
+		c.raw = nil
+	}
 }
 
 // success is the block of trailers of a call that went well and has nothing to add.

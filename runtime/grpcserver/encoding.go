@@ -17,17 +17,19 @@ type encoding struct {
 	parse  func(data []byte, m proto.Message) error
 	// header is the header block of a response that adds nothing to it.
 	header []byte
+	// binary tells that messages are in protobuf's binary encoding.
+	binary bool
 }
 
 // encodings are the encodings by content type.
 var encodings = map[string]*encoding{
-	contentType:            newEncoding(contentType, appendProto, proto.Unmarshal),
-	contentType + "+proto": newEncoding(contentType+"+proto", appendProto, proto.Unmarshal),
-	contentType + "+json":  newEncoding(contentType+"+json", protojson.MarshalOptions{}.MarshalAppend, rpc.ParseJSON),
+	contentType:            newEncoding(contentType, appendProto, proto.Unmarshal, true),
+	contentType + "+proto": newEncoding(contentType+"+proto", appendProto, proto.Unmarshal, true),
+	contentType + "+json":  newEncoding(contentType+"+json", protojson.MarshalOptions{}.MarshalAppend, rpc.ParseJSON, false),
 }
 
-func newEncoding(content string, appendMessage func([]byte, proto.Message) ([]byte, error), parse func([]byte, proto.Message) error) *encoding {
-	return &encoding{appendMessage, parse, responseHeader(content)}
+func newEncoding(content string, appendMessage func([]byte, proto.Message) ([]byte, error), parse func([]byte, proto.Message) error, binary bool) *encoding {
+	return &encoding{appendMessage, parse, responseHeader(content), binary}
 }
 
 func appendProto(dst []byte, m proto.Message) ([]byte, error) {

@@ -115,7 +115,7 @@ func newClientStreamCall(ctx context.Context, c *Conn, m *rpc.Method) *clientStr
 }
 
 func (s *clientStreamCall) Send(message proto.Message) error {
-	err := s.sendFault(s.stream.Send(&reply{message}))
+	err := s.sendFault(s.stream.Send(&reply{message: message}))
 	if errors.Is(err, io.EOF) {
 		_ = s.CloseSend() // fetches the reason for Receive
 	}
@@ -174,7 +174,7 @@ func newBidiCall(ctx context.Context, c *Conn, m *rpc.Method) *bidiCall {
 }
 
 func (s *bidiCall) Send(message proto.Message) error {
-	return s.sendFault(s.stream.Send(&reply{message}))
+	return s.sendFault(s.stream.Send(&reply{message: message}))
 }
 
 func (s *bidiCall) CloseSend() error { return s.fault(s.stream.CloseRequest()) }

@@ -21,8 +21,11 @@ type frame struct {
 	small [128]byte
 }
 
-// reply is a message to be sent.
-type reply struct{ message proto.Message }
+// reply is a message to be sent: message, or the same as it is on the wire.
+type reply struct {
+	message proto.Message
+	encoded []byte
+}
 
 // decode decodes a received frame.
 func (f *frame) decode(message proto.Message) error {
@@ -47,6 +50,9 @@ func (protoCodec) Name() string { return "proto" }
 func (c protoCodec) Marshal(message any) ([]byte, error) { return c.MarshalAppend(nil, message) }
 
 func (protoCodec) MarshalAppend(dst []byte, message any) ([]byte, error) {
+	if r, ok := message.(*reply); ok && r.message == nil {
+		return append(dst, r.encoded...), nil
+	}
 	m, err := protoMessage(message)
 	if err != nil {
 		return nil, err

@@ -135,7 +135,7 @@ func (c *Conn) method(m *rpc.Method) *connect.Client[reply, frame] {
 }
 
 func (c *Conn) request(message proto.Message) *connect.Request[reply] {
-	request := connect.NewRequest(&reply{message})
+	request := connect.NewRequest(&reply{message: message})
 	c.setHeader(request.Header())
 	return request
 }

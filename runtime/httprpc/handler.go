@@ -4,6 +4,7 @@
 package httprpc
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"io"
@@ -132,31 +133,58 @@ type exchange struct {
 }
 
 func (x *exchange) Receive(message proto.Message) error {
-	next := x.first
-	switch {
-	case next != nil:
-		x.first = nil
-	case x.receive == nil:
-		return io.EOF
-	default:
-		var err error
-		if next, err = x.receive(); err != nil {
-			if errors.Is(err, io.EOF) {
-				return io.EOF
-			}
-			if connect.CodeOf(err) == connect.CodeResourceExhausted { // connect-go's own sentence names no remedy
-				return x.Call.MessageTooLarge(int64(x.Call.MessageLimit()) + 1)
-			}
-			return receiveError(err)
-		}
-	}
-	if limit := x.Call.MaxMessageBytes; limit > 0 && len(next.encoded) > limit {
-		return x.Call.MessageTooLarge(int64(len(next.encoded))) // connect-go knows the method's limit only
+	next, err := x.next()
+	if err != nil {
+		return err
 	}
 	if err := next.decode(message); err != nil {
 		return rpc.InvalidRequest(message, err)
 	}
 	return nil
+}
+
+// next returns the next request, encoded.
+func (x *exchange) next() (*frame, error) {
+	next := x.first
+	switch {
+	case next != nil:
+		x.first = nil
+	case x.receive == nil:
+		return nil, io.EOF
+	default:
+		var err error
+		if next, err = x.receive(); err != nil {
+			if errors.Is(err, io.EOF) {
+				return nil, io.EOF
+			}
+			if connect.CodeOf(err) == connect.CodeResourceExhausted { // connect-go's own sentence names no remedy
+				return nil, x.Call.MessageTooLarge(int64(x.Call.MessageLimit()) + 1)
+			}
+			return nil, receiveError(err)
+		}
+	}
+	if limit := x.Call.MaxMessageBytes; limit > 0 && len(next.encoded) > limit {
+		return nil, x.Call.MessageTooLarge(int64(len(next.encoded))) // connect-go knows the method's limit only
+	}
+	return next, nil
+}
+
+// Raw tells whether the call is one with a request in protobuf's binary encoding.
+func (x *exchange) Raw() bool {
+	if x.first == nil {
+		return false
+	}
+	_, binary := x.first.codec.(protoCodec)
+	return binary
+}
+
+// ReceiveRaw returns the next request as it is.
+func (x *exchange) ReceiveRaw() ([]byte, error) {
+	next, err := x.next()
+	if err != nil {
+		return nil, err
+	}
+	return next.encoded, nil
 }
 
 func (x *exchange) Send(message proto.Message) error {
@@ -165,7 +193,17 @@ func (x *exchange) Send(message proto.Message) error {
 		x.sent = &x.only
 		return nil
 	}
-	return receiveError(x.send(&reply{message}))
+	return receiveError(x.send(&reply{message: message}))
+}
+
+// SendRaw sends a response as it is.
+func (x *exchange) SendRaw(message []byte) error {
+	if x.send == nil {
+		x.only.encoded = bytes.Clone(message)
+		x.sent = &x.only
+		return nil
+	}
+	return receiveError(x.send(&reply{encoded: message}))
 }
 
 func (x *exchange) SetHeader(name, value string)  { made(&x.header).Set(name, value) }

@@ -44,6 +44,8 @@ type Handler struct {
 	unary func(implementation any, ctx context.Context, request proto.Message) (proto.Message, error) //nolint:revive // the implementation is the receiver
 	// stream serves the other shapes.
 	stream func(implementation any, ctx context.Context, stream Stream) error //nolint:revive // as above
+	// relay serves calls whose messages need not be decoded; nil when there is none. See [Relayed].
+	relay Relay
 }
 
 // Call answers a request of a unary method without a stream. The request's type must be the method's.
@@ -53,6 +55,9 @@ func (h Handler) Call(ctx context.Context, request proto.Message) (proto.Message
 
 // Serve serves one call: it receives, calls the implementation, and sends.
 func (h Handler) Serve(ctx context.Context, stream Stream) error {
+	if raw, ok := h.relayable(stream); ok {
+		return h.relay.Relay(ctx, h.Method, raw)
+	}
 	if h.unary == nil {
 		return h.stream(h.implementation, ctx, stream)
 	}

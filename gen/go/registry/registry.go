@@ -57,6 +57,7 @@ func documentBasicInterface() catalog.Interface {
 				Method: methods[3],
 			},
 		},
+		Hash: "41d2b716ce2084384ec7c8b6cb3e9c5ad696b2ff16e22826f831ef3638ae32a8",
 	}
 }
 
@@ -90,6 +91,7 @@ func documentIndexingInterface() catalog.Interface {
 				Method: methods[2],
 			},
 		},
+		Hash: "19756d3af39e2688148f4511966dd9f93fdd176af410e120dde768745abf1fde",
 	}
 }
 
@@ -123,6 +125,7 @@ func documentQueryInterface() catalog.Interface {
 				Method: methods[2],
 			},
 		},
+		Hash: "e47efb017429aedb771c6f59e2ecd8602d87cb7d9dfa0b58697dac2892235823",
 	}
 }
 
@@ -154,6 +157,7 @@ func graphAnalyticsInterface() catalog.Interface {
 				Method: methods[2],
 			},
 		},
+		Hash: "4f9509b834740eaf1bf47579df352d76848196f34c944661e2d16e10ca36107f",
 	}
 }
 
@@ -210,6 +214,7 @@ func graphBasicInterface() catalog.Interface {
 				Method: methods[6],
 			},
 		},
+		Hash: "d5f8f83961959cfb1153e5f8ed676784b79e93539be697ae8bacdf00c2d006cd",
 	}
 }
 
@@ -244,6 +249,7 @@ func graphQueryInterface() catalog.Interface {
 				Method: methods[2],
 			},
 		},
+		Hash: "64b1981dbc1623901bde3f832b57ab7d9627506566e07a5922100ba7760ef832",
 	}
 }
 
@@ -271,6 +277,7 @@ func graphTraversalInterface() catalog.Interface {
 				Method: methods[1],
 			},
 		},
+		Hash: "4f9b6c7c3f0a22b1e86423e97cd6855bbf474d349a31f813002f9eeaf6412b9d",
 	}
 }
 
@@ -309,6 +316,7 @@ func keyValueBasicInterface() catalog.Interface {
 				Method: methods[3],
 			},
 		},
+		Hash: "18d87685c7713adbe4a8d4ab56d32b759ba1b5694a54fbd3130f64ffefdd5a4d",
 	}
 }
 
@@ -342,6 +350,7 @@ func keyValueBatchInterface() catalog.Interface {
 				Method: methods[2],
 			},
 		},
+		Hash: "8a15e455e8f71005eea65b8cd69fc20b58e87747821f7bf55d5aa756f0367bc7",
 	}
 }
 
@@ -369,6 +378,7 @@ func keyValueCASInterface() catalog.Interface {
 				Method: methods[1],
 			},
 		},
+		Hash: "2039a9abd3ab302b808724fcd28eed2e924d3ff86be3cb8a2b32922cf07dacc2",
 	}
 }
 
@@ -402,6 +412,7 @@ func keyValueScanInterface() catalog.Interface {
 				Method: methods[2],
 			},
 		},
+		Hash: "c2cec73c1c4c8b3f51ed26194de86b8421353256df7ab77e3e2ce1b3e3b256ae",
 	}
 }
 
@@ -452,6 +463,7 @@ func keyValueTransactionalInterface() catalog.Interface {
 				Method: methods[5],
 			},
 		},
+		Hash: "5c5aa60a60c97ab1068cd775977cb3e1584b40a448d81c8a104f86051c54ed86",
 	}
 }
 
@@ -491,6 +503,7 @@ func keyValueTTLInterface() catalog.Interface {
 				Method: methods[3],
 			},
 		},
+		Hash: "52e951018cd278e66f4f09759e656f14ac912e3e885c53659a4e581daaf2f524",
 	}
 }
 
@@ -529,6 +542,7 @@ func listBasicInterface() catalog.Interface {
 				Method: methods[3],
 			},
 		},
+		Hash: "d2e8faa38161a234200fd07d3179f1c5a8d0409cfd150d1fd828f3632ef3540b",
 	}
 }
 
@@ -556,6 +570,7 @@ func listBlockingInterface() catalog.Interface {
 				Method: methods[1],
 			},
 		},
+		Hash: "3d8a01c0c204c367b74e46685eb3f128aa3a63e7ba035be5d1ddfe58788c6f5a",
 	}
 }
 
@@ -595,6 +610,7 @@ func listIndexingInterface() catalog.Interface {
 				Method: methods[3],
 			},
 		},
+		Hash: "9fbdbb37d05a26c56685e2be9293a54439acfbc784302e3cf1b431691c40eaf5",
 	}
 }
 
@@ -622,6 +638,7 @@ func listRangeInterface() catalog.Interface {
 				Method: methods[1],
 			},
 		},
+		Hash: "94f5584fb0f5d62a1b8edec87c354407728346ee08e7a4f5a25a573cccab696c",
 	}
 }
 
@@ -666,6 +683,7 @@ func objectBasicInterface() catalog.Interface {
 				Method: methods[4],
 			},
 		},
+		Hash: "f82617507f3f51fb8d8f45935f1b2ef8a42b1351dfc2b745f3890dbc34819893",
 	}
 }
 
@@ -705,6 +723,7 @@ func objectMultipartInterface() catalog.Interface {
 				Method: methods[3],
 			},
 		},
+		Hash: "03cbbb88eaea66e79ffdeb1b8a81136440bc0facd91fa980b5a37a3c87c0485e",
 	}
 }
 
@@ -726,6 +745,7 @@ func objectRangeInterface() catalog.Interface {
 				Method: methods[0],
 			},
 		},
+		Hash: "9714f56bc97e4b6c18e65b0797d088a0f805c79fabca9c9aa243ec0e55e4c61f",
 	}
 }
 
@@ -758,6 +778,7 @@ func pubSubBasicInterface() catalog.Interface {
 				Method: methods[2],
 			},
 		},
+		Hash: "8b40dbf2c3e472333c65291b3ae55e60132b338ac0ca74b475877b6b33096859",
 	}
 }
 
@@ -785,6 +806,7 @@ func pubSubFilteringInterface() catalog.Interface {
 				Method: methods[1],
 			},
 		},
+		Hash: "96ec95eb9e506f7bcb5004673937a40375841a0bb410c717e9120516e3049517",
 	}
 }
 
@@ -812,6 +834,7 @@ func pubSubOrderingInterface() catalog.Interface {
 				Method: methods[1],
 			},
 		},
+		Hash: "95ae1c74186123fe6bccb8c3609f346d15145b8ac5062643ca83cff97b6d4ffd",
 	}
 }
 
@@ -851,6 +874,7 @@ func pubSubPersistentInterface() catalog.Interface {
 				Method: methods[3],
 			},
 		},
+		Hash: "75be8e2cd2ac5f71ea195c5643e1d83d40e929b26df410aca4ed0a7c36233f34",
 	}
 }
 
@@ -872,6 +896,7 @@ func pubSubWildcardsInterface() catalog.Interface {
 				Method: methods[0],
 			},
 		},
+		Hash: "3a053974e8b44334153f466c557fd974754e131a6701fb6ddf0888c3c5974f91",
 	}
 }
 
@@ -904,6 +929,7 @@ func queueBasicInterface() catalog.Interface {
 				Method: methods[2],
 			},
 		},
+		Hash: "d61cdaccb844813bd91e18eee1963dad8d1a170a4c226c47ae3b3af6727d9afa",
 	}
 }
 
@@ -937,6 +963,7 @@ func queueDeadLetterInterface() catalog.Interface {
 				Method: methods[2],
 			},
 		},
+		Hash: "24f2567b15c570bbc3a88694c15ad39c919a3348dbdbe1528d2999615ffc0e1e",
 	}
 }
 
@@ -970,6 +997,7 @@ func queueDelayedInterface() catalog.Interface {
 				Method: methods[2],
 			},
 		},
+		Hash: "ffe329b76779b1a8378e986ce5997240924e7af302460c779273bd3bb9cb2676",
 	}
 }
 
@@ -991,6 +1019,7 @@ func queuePriorityInterface() catalog.Interface {
 				Method: methods[0],
 			},
 		},
+		Hash: "080004cc335cfc34c55257d442d8267849775a930044b51b118a27cffff02b41",
 	}
 }
 
@@ -1030,6 +1059,7 @@ func queueVisibilityInterface() catalog.Interface {
 				Method: methods[3],
 			},
 		},
+		Hash: "0aeb14c5594b955a3751d7a6c3d8968edf834d88f40a6e2f88c17d31fb9b27d5",
 	}
 }
 
@@ -1068,6 +1098,7 @@ func setBasicInterface() catalog.Interface {
 				Method: methods[3],
 			},
 		},
+		Hash: "953b6863ae81919b452629de631e2e9137ac68a0b6de824509e3262c8812f662",
 	}
 }
 
@@ -1095,6 +1126,7 @@ func setCardinalityInterface() catalog.Interface {
 				Method: methods[1],
 			},
 		},
+		Hash: "8dea15f1af1958579eedc148a9d16c465abc0e16465f046e7ddc657c32d10b8a",
 	}
 }
 
@@ -1128,6 +1160,7 @@ func setOperationsInterface() catalog.Interface {
 				Method: methods[2],
 			},
 		},
+		Hash: "f3479a1cdc0b78f25ccb634145018efd26600282b86762d8d8e5f0dd4405c849",
 	}
 }
 
@@ -1155,6 +1188,7 @@ func setRandomInterface() catalog.Interface {
 				Method: methods[1],
 			},
 		},
+		Hash: "de46d453b14046ab0bb6bbec51bceb1dd35753940f50d4c62f664624aeff1d82",
 	}
 }
 
@@ -1187,6 +1221,7 @@ func sortedSetBasicInterface() catalog.Interface {
 				Method: methods[2],
 			},
 		},
+		Hash: "ab547aba5c8722334b51348c376f18e616275724d2479f2d456b2faa51004f9d",
 	}
 }
 
@@ -1208,6 +1243,7 @@ func sortedSetLexInterface() catalog.Interface {
 				Method: methods[0],
 			},
 		},
+		Hash: "33a3e92ef464070d14869839ac835d1565ce5adef1b79ab930c1cdf8d696fa75",
 	}
 }
 
@@ -1235,6 +1271,7 @@ func sortedSetOperationsInterface() catalog.Interface {
 				Method: methods[1],
 			},
 		},
+		Hash: "36c5417f49011d3b2f8ec5a93f012cfa54d11e04e88937808993f084f185fb58",
 	}
 }
 
@@ -1262,6 +1299,7 @@ func sortedSetRangeInterface() catalog.Interface {
 				Method: methods[1],
 			},
 		},
+		Hash: "5c1d50760f26c361cc91efb38e94843066b0b38c1724bf4ee5b3cadc7499cf76",
 	}
 }
 
@@ -1289,6 +1327,7 @@ func sortedSetRankInterface() catalog.Interface {
 				Method: methods[1],
 			},
 		},
+		Hash: "73ba343484075653e3b06cd345045fb91ab2ca82bd13c995cec0685caffcd8f7",
 	}
 }
 
@@ -1321,6 +1360,7 @@ func streamBasicInterface() catalog.Interface {
 				Method: methods[2],
 			},
 		},
+		Hash: "32002927ed868a8ed566c7924f63a22eff97778628e1ef7d674a4fc6dff164fe",
 	}
 }
 
@@ -1360,6 +1400,7 @@ func streamConsumerGroupsInterface() catalog.Interface {
 				Method: methods[3],
 			},
 		},
+		Hash: "03a4c578222d228a6bd399ce6801e60a34fe038c4f0b6a54cd989272e219ab64",
 	}
 }
 
@@ -1387,6 +1428,7 @@ func streamPartitioningInterface() catalog.Interface {
 				Method: methods[1],
 			},
 		},
+		Hash: "ba4820c2917b8762f47cef12737ff1ff963753fa08b5af6c9993ce4bb2d61956",
 	}
 }
 
@@ -1420,6 +1462,7 @@ func streamReplayInterface() catalog.Interface {
 				Method: methods[2],
 			},
 		},
+		Hash: "b3da164921bdec73a8eacbbd271cbd5d9bcde327e95abb0b5b22222336768b68",
 	}
 }
 
@@ -1453,6 +1496,7 @@ func streamRetentionInterface() catalog.Interface {
 				Method: methods[2],
 			},
 		},
+		Hash: "db8e6c9f242b0a253b8531d790cdb1b7e6bc8e3378e0ec94e5212face72485da",
 	}
 }
 
@@ -1480,6 +1524,7 @@ func timeSeriesAggregationInterface() catalog.Interface {
 				Method: methods[1],
 			},
 		},
+		Hash: "72035cd6920aef2b1cb1a8876aff6012de5cfcb91e5893ff2a9dae615e0cb006",
 	}
 }
 
@@ -1506,6 +1551,7 @@ func timeSeriesBasicInterface() catalog.Interface {
 				Method: methods[1],
 			},
 		},
+		Hash: "e1efaea90073be7101eea1512a4f2e8cbbb3087d93b5cfabacc2dfefda5aae72",
 	}
 }
 
@@ -1533,6 +1579,7 @@ func timeSeriesInterpolationInterface() catalog.Interface {
 				Method: methods[1],
 			},
 		},
+		Hash: "ee3f66b17a596ad0809d7c0f15ae02e64db7cfe2847803734ff653f247921850",
 	}
 }
 
@@ -1560,6 +1607,7 @@ func timeSeriesRetentionInterface() catalog.Interface {
 				Method: methods[1],
 			},
 		},
+		Hash: "7592d440d51abda56cb1bda3be1946c7626dcea9d1548ef4ee7f3619ec3790d6",
 	}
 }
 

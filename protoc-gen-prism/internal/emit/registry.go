@@ -65,6 +65,7 @@ func (e registryEmitter) declareInterface(i *model.Interface) jen.Code {
 		rpcs = append(rpcs, rpcEntry(jen.Id("methods").Index(jen.Lit(n)), m))
 	}
 	fields.add("RPCs", jen.Index().Qual(catalogPath, "RPC").Add(literal(rpcs...)))
+	fields.text("Hash", i.Hash)
 	return e.declare(i.Field(), "Interface",
 		jen.Id("methods").Op(":=").Qual(i.RPCPackage.Path, i.MethodsFunc()).Call(),
 		jen.Return(jen.Qual(catalogPath, "Interface").Add(literal(fields...))))

@@ -35,6 +35,7 @@ func (l *loader) loadInterface(file *File, source *protogen.File, service *proto
 		Kind:         Kind(declared.GetKind()),
 		Alternatives: declared.GetAlternatives(),
 		Generate:     source.Generate,
+		Hash:         hashOf(service.Desc),
 	}
 	i.GoFlavour = strings.TrimSuffix(strings.TrimPrefix(i.Name, i.ModelName), "Interface")
 	i.GoName = i.GoFlavour

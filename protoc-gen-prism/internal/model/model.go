@@ -91,6 +91,8 @@ type Interface struct {
 	Alternatives bool
 	// Generate tells that it is declared in a file to generate code for.
 	Generate bool
+	// Hash is the SHA-256 of what it is on the wire, in hex.
+	Hash string
 }
 
 // Contract is the name of the Go contract: keyvaluev1.Scan.

@@ -87,14 +87,14 @@ func TestTheWiringOpensEveryBackend(t *testing.T) {
 	for _, backendType := range types {
 		declared, ok := known.Backend(backendType.Name)
 		require.True(t, ok, backendType.Name)
-		instance, err := backendType.Open(t.Context(), declared.NewConfig())
+		instance, err := backendType.Open(t.Context(), backend.Env{}, declared.NewConfig())
 		require.NoError(t, err)
 		interfaces, err := instance.Namespace(t.Context(), "orders")
 		require.NoError(t, err)
 		require.NotEmpty(t, interfaces.Handlers())
 		require.NoError(t, instance.Close(t.Context()))
 	}
-	_, err = types[0].Open(t.Context(), &backendsv1.Stall{})
+	_, err = types[0].Open(t.Context(), backend.Env{}, &backendsv1.Stall{})
 	require.ErrorContains(t, err, "it must be a shop.backends.v1.CornerShop")
 }
 
@@ -143,7 +143,7 @@ func TestErrorsOfSendComeThrough(t *testing.T) {
 
 var _ backend.InstanceOf[backendsv1.CornerShopInterfaces] = (*cornershop.Shop)(nil)
 
-var _ func(context.Context, *backendsv1.CornerShop) (*cornershop.Shop, error) = cornershop.Open
+var _ func(context.Context, backend.Env, *backendsv1.CornerShop) (*cornershop.Shop, error) = cornershop.Open
 
 func TestConfigurationIsCheckedWhereItHasConstraints(t *testing.T) {
 	known, err := registry.Catalog()

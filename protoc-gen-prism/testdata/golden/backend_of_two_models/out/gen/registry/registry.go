@@ -28,6 +28,7 @@ func shelfBasicInterface() catalog.Interface {
 				Method: methods[0],
 			},
 		},
+		Hash: "c0329be61d725d7df6172fb6a250a424df8b619aa570fe9901faa93ea9529687",
 	}
 }
 
@@ -48,6 +49,7 @@ func shelfCountInterface() catalog.Interface {
 				Method: methods[0],
 			},
 		},
+		Hash: "b7be3d0c6aabb794de562083bf50d90d5b367c6d2d6215026b463e472c77af0c",
 	}
 }
 
@@ -67,6 +69,7 @@ func tillBasicInterface() catalog.Interface {
 				Method: methods[0],
 			},
 		},
+		Hash: "533267fd9a2ad193a124298c8913fca646bb50ba4de47e33fc142580186de786",
 	}
 }
 
@@ -87,6 +90,7 @@ func tillRefundInterface() catalog.Interface {
 				Method: methods[0],
 			},
 		},
+		Hash: "3e98732d369f596fbd876b328311451729f333f3620f4c60727e0be798c44e8c",
 	}
 }
 

@@ -33,6 +33,7 @@ func shelfBasicInterface() catalog.Interface {
 				Method: methods[1],
 			},
 		},
+		Hash: "d795b8ade4d7cbf09c5f20d38fbebfbf39d3658cc1d0c0c7df9c0220400e6e9e",
 	}
 }
 
@@ -54,6 +55,7 @@ func shelfQueryInterface() catalog.Interface {
 				Method: methods[0],
 			},
 		},
+		Hash: "5f62bcdb9960dbd3ccee268e0774d15cf9ef314cda0e27e006cf067d9c19ba45",
 	}
 }
 
@@ -73,6 +75,7 @@ func vaultFeedInterface() catalog.Interface {
 				Method: methods[0],
 			},
 		},
+		Hash: "5b185ab875dad2b362b90d7e38696d8115403861221c53515be5b63c4eee6e76",
 	}
 }
 

@@ -25,6 +25,7 @@ func crateBasicInterface() catalog.Interface {
 				Method: methods[0],
 			},
 		},
+		Hash: "bb9261109858ec6faa8a05ecfcacceb5483e135b5233c27cdc707bc3cd22a2ef",
 	}
 }
 

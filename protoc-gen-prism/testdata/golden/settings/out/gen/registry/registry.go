@@ -27,6 +27,7 @@ func shelfBasicInterface() catalog.Interface {
 				Method: methods[0],
 			},
 		},
+		Hash: "f2bc7220a87f9eb90cb1d471c5db8d306545b0dc8eb6866f17330ee73704ef34",
 	}
 }
 

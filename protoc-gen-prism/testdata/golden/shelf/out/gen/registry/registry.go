@@ -36,6 +36,7 @@ func shelfBasicInterface() catalog.Interface {
 				Method: methods[2],
 			},
 		},
+		Hash: "1f52da25180486ade0f421aae935548fb50731bbcac871794d0d2ac2d263723d",
 	}
 }
 
@@ -57,6 +58,7 @@ func shelfFullTextInterface() catalog.Interface {
 				Method: methods[0],
 			},
 		},
+		Hash: "a7bc5035d015ef1267c09e3997efffd97b3ac068b93b190435027db354d823b5",
 	}
 }
 
@@ -76,6 +78,7 @@ func shelfSealInterface() catalog.Interface {
 				Method: methods[0],
 			},
 		},
+		Hash: "cafa94333dcbd2043839092bc4142f7f58e9ed4856679ce9f80b2185f942a0a2",
 	}
 }
 

@@ -34,6 +34,7 @@ func changeFeedInterface() catalog.Interface {
 				Method: methods[1],
 			},
 		},
+		Hash: "dbde6658cc230f0919b825a7c96bcd1d9c1666b4323ad840a33e81562b36075b",
 	}
 }
 

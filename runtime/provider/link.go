@@ -1,0 +1,262 @@
+package provider
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"math"
+	"net"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/credentials"
+	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/status"
+
+	providerv1 "github.com/prismgate/prism/gen/go/prism/provider/v1"
+	"github.com/prismgate/prism/runtime/fault"
+)
+
+// Target is where a provider listens.
+type Target struct {
+	// Address is host:port, or "unix:" and the path of a socket.
+	Address string
+	// TLS secures the connection; nil is in clear.
+	TLS *tls.Config
+}
+
+// dial makes a connection, which connects with its first call.
+func (t Target) dial() (*grpc.ClientConn, error) {
+	network, address := "tcp", t.Address
+	var options []grpc.DialOption
+	if path, ok := strings.CutPrefix(address, "unix:"); ok {
+		network, address = "unix", path
+		options = append(options, grpc.WithAuthority("localhost"))
+	}
+	secure := insecure.NewCredentials()
+	if t.TLS != nil {
+		secure = credentials.NewTLS(t.TLS)
+	}
+	const window = 4 << 20 // credit and limits bound what is on its way; HTTP/2 must not
+	return grpc.NewClient("passthrough:///"+address, append(options,
+		grpc.WithTransportCredentials(secure),
+		grpc.WithContextDialer(func(ctx context.Context, _ string) (net.Conn, error) {
+			return new(net.Dialer).DialContext(ctx, network, address)
+		}),
+		grpc.WithNoProxy(), grpc.WithDisableServiceConfig(), grpc.WithDisableRetry(), grpc.WithIdleTimeout(0),
+		grpc.WithStaticStreamWindowSize(window), grpc.WithStaticConnWindowSize(4*window),
+		grpc.WithDefaultCallOptions(grpc.ForceCodecV2(codec{}), grpc.MaxCallRecvMsgSize(math.MaxInt32), grpc.MaxCallSendMsgSize(math.MaxInt32)),
+	)...)
+}
+
+// procedures of the protocol.
+func procedure(name string) string { return "/prism.provider.v1.PatternProvider/" + name }
+
+// link is an instance at a provider that was initialized, and the connection to it. When it is lost it does not come back: another one is made.
+type link struct {
+	conn     *grpc.ClientConn
+	handle   string
+	limits   *providerv1.Limits
+	offers   []string
+	provider string
+	// shared carries unary calls; nil when the provider has no streams, and Execute carries them.
+	shared *sharedStream
+	// calls and streams count what is under way by Execute and on streams of their own.
+	calls, streams atomic.Int64
+
+	ctx  context.Context //nolint:containedctx // it ends with the link
+	stop context.CancelFunc
+	once sync.Once
+	// gone is closed when the link is lost, for the reason why.
+	gone chan struct{}
+	why  error
+}
+
+// attach connects to a provider and initializes the instance.
+func attach(ctx context.Context, o *Options, request *providerv1.InitializeRequest) (*link, error) {
+	conn, err := o.Target.dial()
+	if err != nil {
+		return nil, fmt.Errorf("the provider's address %q: %w", o.Target.Address, err)
+	}
+	l := &link{conn: conn, gone: make(chan struct{})}
+	l.ctx, l.stop = context.WithCancel(context.WithoutCancel(ctx))
+	if err := l.initialize(ctx, request); err != nil {
+		l.close()
+		return nil, err
+	}
+	if err := l.open(ctx); err != nil {
+		l.close()
+		return nil, err
+	}
+	return l, nil
+}
+
+func (l *link) initialize(ctx context.Context, request *providerv1.InitializeRequest) error {
+	response := new(providerv1.InitializeResponse)
+	if err := l.conn.Invoke(ctx, procedure("Initialize"), request, response); err != nil {
+		return fromGRPC(err)
+	}
+	l.handle, l.limits, l.provider = response.GetInstance(), response.GetLimits(), response.GetProvider()
+	return l.check(request, response)
+}
+
+// check holds the answer to the protocol.
+func (l *link) check(request *providerv1.InitializeRequest, response *providerv1.InitializeResponse) error {
+	who := fmt.Sprintf("the provider (%s)", orUnnamed(response.GetProvider()))
+	switch version := response.GetProtocolVersion(); {
+	case version != request.GetProtocolVersion():
+		return fault.New(fault.FailedPrecondition, "%s speaks version %d of the provider protocol and this gateway (%s) speaks version %d; use a provider and a gateway of one version",
+			who, version, request.GetGateway(), request.GetProtocolVersion())
+	case l.handle == "" || len(l.handle) > maxHandle || strings.ContainsFunc(l.handle, func(r rune) bool { return r < ' ' || r > '~' }):
+		return fault.New(fault.FailedPrecondition, "%s answered Initialize without a handle of 1 to %d bytes of ASCII; it is not a provider of this protocol, or is broken", who, maxHandle)
+	}
+	for name, hash := range response.GetInterfaces() {
+		known, ok := request.GetInterfaces()[name]
+		if !ok {
+			return fault.New(fault.FailedPrecondition, "%s offers the interface %q, which it was not asked for; it may only offer what Initialize names", who, clipped(name, 100))
+		}
+		if !slices.Equal(known, hash) {
+			return skew(name, "this gateway ("+request.GetGateway()+")", known, who, hash)
+		}
+		l.offers = append(l.offers, name)
+	}
+	slices.Sort(l.offers)
+	if len(l.offers) == 0 {
+		return fault.New(fault.FailedPrecondition, "%s offers no interface that this gateway knows for the backend %s; use a provider that has the backend", who, request.GetBackend())
+	}
+	return nil
+}
+
+// skew tells of an interface that two sides know differently.
+func skew(name, one string, oneHash []byte, other string, otherHash []byte) error {
+	return fault.New(fault.FailedPrecondition, "the interface %s is another one on each side: %s has the hash %x, and %s has %x; build both from the same schema",
+		name, one, oneHash, other, clipHash(otherHash)).WithReason("INTERFACE_MISMATCH", "interface", name)
+}
+
+func clipHash(hash []byte) []byte { return hash[:min(len(hash), 32)] }
+
+func orUnnamed(name string) string {
+	if name == "" {
+		return "which gives no name"
+	}
+	return clipped(name, 200)
+}
+
+// open opens the shared stream, if the provider has streams.
+func (l *link) open(ctx context.Context) error {
+	stream, err := l.newStream(l.ctx)
+	if err != nil {
+		return fromGRPC(err)
+	}
+	lost := make(chan error, 1)
+	lose := func(why error) {
+		select {
+		case lost <- why:
+		default: // it is lost already
+		}
+	}
+	s := newSharedStream(stream, l.handle, int(l.limits.GetMaxCalls()), lose)
+	select {
+	case <-s.greeted:
+	case why := <-lost:
+		lose(why) // for who waits below
+		select {
+		case <-s.greeted: // it went away at once
+		default:
+			if status.Code(why) == codes.Unimplemented {
+				return nil // a simple provider: the link has no stream
+			}
+			return fromGRPC(why)
+		}
+	case <-ctx.Done():
+		return fault.New(fault.Unavailable, "the provider answered Initialize and does not answer on a stream")
+	}
+	l.shared = s
+	go func() { l.lose(<-lost) }() // the stream ends with the link at the latest
+	return nil
+}
+
+func (l *link) newStream(ctx context.Context) (grpc.ClientStream, error) {
+	return l.conn.NewStream(ctx, &grpc.StreamDesc{StreamName: "ExecuteStream", ServerStreams: true, ClientStreams: true}, procedure("ExecuteStream"))
+}
+
+// lose says that the link takes no more calls. Those under way go on, if they can.
+func (l *link) lose(why error) {
+	l.once.Do(func() {
+		l.why = why
+		close(l.gone)
+	})
+}
+
+// failed is what a call gets for an error of the protocol's own RPCs, of which it says nothing itself.
+func (l *link) failed(err error) error {
+	if errors.Is(err, context.Canceled) && l.ctx.Err() != nil {
+		return unavailable(err)
+	}
+	err = fromGRPC(err)
+	switch fault.CodeOf(err) {
+	case fault.Unavailable, fault.Canceled, fault.Unknown:
+		return unavailable(err)
+	case fault.FailedPrecondition:
+		l.lose(err) // the provider does not know the instance any more
+		return unavailable(err)
+	case fault.DeadlineExceeded, fault.ResourceExhausted:
+		return err
+	case fault.Unimplemented:
+		return fault.Wrap(err, fault.Unimplemented, "", "the backend's provider does not carry calls of this kind")
+	default:
+		return fault.Wrap(err, fault.Internal, "provider", "the backend's provider does not keep to its protocol; the gateway's log has the cause")
+	}
+}
+
+// health asks how the instance is.
+func (l *link) health(ctx context.Context) (*providerv1.HealthCheckResponse, error) {
+	response := new(providerv1.HealthCheckResponse)
+	if err := l.conn.Invoke(ctx, procedure("HealthCheck"), &providerv1.HealthCheckRequest{Instance: l.handle}, response); err != nil {
+		return nil, fromGRPC(err)
+	}
+	return response, nil
+}
+
+// shutdown ends the instance at the provider.
+func (l *link) shutdown(ctx context.Context, request *providerv1.ShutdownRequest) error {
+	if err := l.conn.Invoke(ctx, procedure("Shutdown"), request, new(providerv1.ShutdownResponse)); err != nil {
+		return fromGRPC(err)
+	}
+	return nil
+}
+
+// drain waits until the calls of the shared stream have ended, and closes the link.
+func (l *link) drain(most time.Duration) {
+	defer l.close()
+	ctx, cancel := context.WithTimeout(l.ctx, most)
+	defer cancel()
+	ticker := time.NewTicker(tickInterval)
+	defer ticker.Stop()
+	for !l.quiet() {
+		select {
+		case <-ticker.C:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+func (l *link) quiet() bool {
+	return l.streams.Load() == 0 && l.calls.Load() == 0 && (l.shared == nil || l.shared.idle())
+}
+
+// close cuts the link.
+func (l *link) close() {
+	l.lose(errClosed)
+	l.stop()
+	_ = l.conn.Close() // nothing is lost by it
+}
+
+var errClosed = errors.New("the instance was closed")
