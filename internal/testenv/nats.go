@@ -7,6 +7,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 )
 
@@ -18,6 +19,9 @@ var NATS = &Kind{
 	Prepare: func(_ context.Context, s *Server) error {
 		jetStream := []string{"store_dir: \"" + s.Folder + "\""}
 		lines := []string{"listen: \"" + s.Address() + "\"", "server_name: prism-test"}
+		if !slices.ContainsFunc(s.Options, func(option string) bool { return strings.HasPrefix(option, "max_payload:") }) {
+			lines = append(lines, "max_payload: 8MB") // values of 1 MiB need more than what is set by default
+		}
 		for _, option := range s.Options {
 			if strings.HasPrefix(option, "sync_interval:") {
 				jetStream = append(jetStream, option)

@@ -1,0 +1,310 @@
+package nats
+
+import (
+	"context"
+	"encoding/json"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	pubsubv1 "github.com/prismgate/prism/gen/go/prism/pubsub/v1"
+	"github.com/prismgate/prism/runtime/fanout"
+	"github.com/prismgate/prism/runtime/fault"
+)
+
+const (
+	// pullExpires is how long the server keeps a question for the next message.
+	pullExpires = 30 * time.Second
+	// pullAgain is after how long a question that the server has refused is asked again.
+	pullAgain = 100 * time.Millisecond
+	// sendingMost is longer than a message is ever being sent.
+	sendingMost = 10_000 * time.Hour
+	// leaveTimeout bounds how long the end of a stream waits for the server.
+	leaveTimeout = 2 * time.Second
+)
+
+// What a consumer is told of a message; "+ACK" is empty.
+var (
+	ackNak      = []byte("-NAK")
+	ackProgress = []byte("+WPI")
+)
+
+// delivery is a message that the server has given to a stream.
+type delivery struct {
+	sequence uint64
+	reply    string    // where the consumer listens
+	given    time.Time // when the server may have begun to wait for its acknowledgement, at the latest known
+	deadline time.Time // when it awaits its acknowledgement no more; zero while it is being sent
+}
+
+// sending is what a stream sends next.
+type sending struct {
+	response *pubsubv1.SubscribeDurableResponse
+	delivery *delivery // nil for a Missed
+}
+
+// durableStream is one stream of a durable subscription on this gateway. It asks the server for one message at a time, when it can send it: what waits in a gateway would be neither sent
+// nor given to others.
+type durableStream struct {
+	*durable
+	subscription string
+	number       uint64
+	max          int
+	stream       *fanout.Stream
+	sub          *nats.Subscription
+	pull         []byte
+	watch        lossWatch
+
+	mu       sync.Mutex
+	window   map[uint64]*delivery // by sequence: sent, not settled
+	pulling  time.Time            // until when the server keeps the question; zero when there is none
+	arrived  *nats.Msg
+	returned []*nats.Msg // what came after the stream was left
+	left     bool
+	progress *time.Timer
+	working  *delivery // what is being sent
+	leaving  sync.Once
+}
+
+// SubscribeDurable streams the messages of a durable subscription.
+func (p *pubSub) SubscribeDurable(ctx context.Context, request *pubsubv1.SubscribeDurableRequest, send func(*pubsubv1.SubscribeDurableResponse) error) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	d, err := p.durable(ctx, request)
+	if err != nil {
+		return err
+	}
+	s, err := d.open(request)
+	if err != nil {
+		return err
+	}
+	defer func() {
+		s.stream.End(nil)
+		s.leave()
+	}()
+	if err := s.watch.look(ctx, d); err != nil {
+		return err
+	}
+	subscribed := &pubsubv1.Subscribed{SubscriptionId: s.stream.ID()}
+	if err := send(&pubsubv1.SubscribeDurableResponse{Event: &pubsubv1.SubscribeDurableResponse_Subscribed{Subscribed: subscribed}}); err != nil {
+		return err
+	}
+	return fanout.Follow(ctx, s.stream, s.next, func(next sending) error {
+		if !s.begin(next.delivery) {
+			return nil
+		}
+		err := send(next.response)
+		s.sent(next.delivery)
+		if err == nil && next.delivery == nil {
+			s.watch.told()
+		}
+		return err
+	})
+}
+
+// open opens a stream.
+func (d *durable) open(request *pubsubv1.SubscribeDurableRequest) (*durableStream, error) {
+	s := &durableStream{
+		durable: d, subscription: request.GetSubscription(), number: d.store.lastDurable.Add(1), max: int(request.GetMaxUnacknowledged()), window: make(map[uint64]*delivery),
+	}
+	if s.max == 0 {
+		s.max = defaultMaxUnacknowledged
+	}
+	s.pull, _ = json.Marshal(map[string]any{"batch": 1, "expires": pullExpires}) // cannot fail
+	s.progress = time.AfterFunc(time.Hour, s.keepWorking)
+	s.progress.Stop()
+	var err error
+	if s.stream, err = d.hub.Open(streamID{d.record.Generation, s.number, d.hash, d.store.gateway}.encode()); err != nil {
+		return nil, err
+	}
+	if s.sub, err = d.store.receiver.subscribe(d.store.conn.NewInbox(), s.came); err != nil {
+		s.stream.End(nil)
+		return nil, failed("nats.pubsub.SubscribeDurable", err)
+	}
+	d.store.mu.Lock()
+	defer d.store.mu.Unlock()
+	if d.store.durables == nil {
+		d.store.durables = make(map[uint64]*durableStream)
+	}
+	d.store.durables[s.number] = s
+	return s, nil
+}
+
+// came takes what the server sends: a message, or why there is none. It does not wait.
+func (s *durableStream) came(m *nats.Msg) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.left {
+		s.returned = append(s.returned, m)
+		return
+	}
+	s.arrived = m
+	s.stream.Signal()
+}
+
+// next returns what is to be sent next, asks the server for more if there is room, or tells when to look again.
+func (s *durableStream) next(ctx context.Context) (sending, bool, time.Duration, error) {
+	if missed, err := s.watch.again(ctx, s.durable); err != nil || missed {
+		response := &pubsubv1.SubscribeDurableResponse{Event: &pubsubv1.SubscribeDurableResponse_Missed{Missed: &pubsubv1.Missed{}}}
+		return sending{response: response}, missed && err == nil, 0, err
+	}
+	for {
+		m := s.take()
+		if m == nil {
+			again, err := s.ask()
+			return sending{}, false, min(again, s.watch.every(s.store.retention)), err
+		}
+		if status := m.Header.Get("Status"); status != "" {
+			again, err := s.refused(ctx, status)
+			if err != nil || again > 0 {
+				return sending{}, false, again, err
+			}
+			continue
+		}
+		found, err := s.received(m)
+		if err != nil || found.response != nil {
+			return found, found.response != nil, 0, err
+		}
+	}
+}
+
+// take returns what has arrived, if anything.
+func (s *durableStream) take() *nats.Msg {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	m := s.arrived
+	if m != nil {
+		s.arrived, s.pulling = nil, time.Time{}
+	}
+	return m
+}
+
+// ask asks for a message, if there is room for one, and tells when to look again at the latest.
+func (s *durableStream) ask() (time.Duration, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	now := time.Now()
+	var first time.Time
+	for sequence, waiting := range s.window {
+		if !waiting.deadline.After(now) {
+			delete(s.window, sequence)
+		} else if first.IsZero() || waiting.deadline.Before(first) {
+			first = waiting.deadline
+		}
+	}
+	if len(s.window) >= s.max {
+		return max(first.Sub(now), time.Millisecond), nil
+	}
+	if s.left || s.arrived != nil {
+		return time.Millisecond, nil
+	}
+	if now.After(s.pulling) {
+		if err := s.store.conn.PublishRequest("$JS.API.CONSUMER.MSG.NEXT."+s.store.topicsName()+"."+s.consumer(), s.sub.Subject, s.pull); err != nil {
+			return 0, failed("nats.pubsub.SubscribeDurable", err)
+		}
+		s.pulling = now.Add(pullExpires + time.Second)
+	}
+	return s.pulling.Sub(now), nil
+}
+
+// refused looks what it means that the server had no message: that it has waited long enough, that the subscription was forgotten, or that something is wrong. It tells when to ask again.
+func (s *durableStream) refused(ctx context.Context, status string) (time.Duration, error) {
+	if status == "408" || status == "404" {
+		return 0, nil
+	}
+	now := durable{pubSub: s.pubSub, hash: s.hash}
+	there, err := now.load(ctx)
+	if err != nil {
+		return 0, err
+	}
+	if !there || now.record.Generation != s.record.Generation {
+		s.stream.End(nil)
+		return pullAgain, nil
+	}
+	if status == "503" {
+		return 0, fault.New(fault.Unavailable, "the backend's server does not serve the subscription now; subscribe again").WithOp("nats.pubsub.SubscribeDurable")
+	}
+	return pullAgain, nil
+}
+
+// received makes a delivery of a message, or settles it when the subscription is not to get it.
+func (s *durableStream) received(m *nats.Msg) (sending, error) {
+	kept, err := m.Metadata()
+	if err != nil {
+		return sending{}, failed("nats.pubsub.SubscribeDurable", err)
+	}
+	if s.record.NotBefore != 0 && kept.Timestamp.UnixMilli() < s.record.NotBefore {
+		return sending{}, s.store.conn.Publish(m.Reply, nil)
+	}
+	message, err := s.decode(persistent, m.Data, kept.Sequence.Stream, kept.Timestamp)
+	if err != nil {
+		return sending{}, err
+	}
+	made := &delivery{sequence: kept.Sequence.Stream, reply: m.Reply, given: time.Now()}
+	return sending{delivery: made, response: &pubsubv1.SubscribeDurableResponse{Event: &pubsubv1.SubscribeDurableResponse_Message{Message: &pubsubv1.DurableMessage{
+		Message: message, DeliveryCount: uint32(min(kept.NumDelivered, 1<<32-1)), //nolint:gosec // it is bounded
+		Receipt: s.receipt(s.subscription, s.topic, receipt{s.record.Generation, s.number, s.store.gateway, m.Reply}),
+	}}}}, nil
+}
+
+// begin notes that a message is being sent. As long as that takes the server does not count. It tells false when the stream was left, and gives the message back.
+func (s *durableStream) begin(d *delivery) bool {
+	s.mu.Lock()
+	left := s.left
+	if !left && d != nil {
+		d.deadline = d.given.Add(sendingMost)
+		s.window[d.sequence], s.working = d, d
+		s.progress.Reset(s.timeout() / 2)
+	}
+	s.mu.Unlock()
+	if left && d != nil {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(s.store.ctx), leaveTimeout)
+		defer cancel()
+		s.giveBack(ctx, []*delivery{d})
+	}
+	return !left
+}
+
+// sent begins to await the acknowledgement of a message, unless it has come already.
+func (s *durableStream) sent(d *delivery) {
+	if d == nil {
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.progress.Stop()
+	s.working = nil
+	now := time.Now()
+	if s.window[d.sequence] != d {
+		return
+	}
+	if now.Sub(d.given) > ackSlack/2 {
+		d.given = now
+		_ = s.store.conn.Publish(d.reply, ackProgress) // else it comes again a little early for a subscriber this slow
+	}
+	d.deadline = now.Add(s.timeout())
+}
+
+// keepWorking tells the server that a message is still being sent.
+func (s *durableStream) keepWorking() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.working == nil || s.left {
+		return
+	}
+	s.working.given = time.Now()
+	_ = s.store.conn.Publish(s.working.reply, ackProgress) // it is told again
+	s.progress.Reset(s.timeout() / 2)
+}
+
+// settle makes room: messages were acknowledged.
+func (s *durableStream) settle(sequences []uint64) {
+	s.mu.Lock()
+	for _, sequence := range sequences {
+		delete(s.window, sequence)
+	}
+	s.mu.Unlock()
+	s.stream.Signal()
+}

@@ -1,0 +1,79 @@
+package nats
+
+import (
+	"context"
+	"errors"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/prismgate/prism/runtime/fault"
+)
+
+// storeFailed is JetStream's code for a message that it cannot store, because a limit or the disk is full.
+const storeFailed jetstream.ErrorCode = 10077
+
+// do makes a call to the server: through the breaker, and at most as long as the configuration says. It fails at once when the connection is lost.
+func (s *Store) do(ctx context.Context, op string, repeatable bool, call func(ctx context.Context) error) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	return s.breaker.Do(ctx, repeatable, func(ctx context.Context) error { return s.once(ctx, op, call) })
+}
+
+// once makes a call once.
+func (s *Store) once(ctx context.Context, op string, call func(ctx context.Context) error) error {
+	inner, cancel := context.WithTimeout(ctx, s.timeout)
+	defer cancel()
+	defer context.AfterFunc(s.link.current(), cancel)()
+	err := call(inner)
+	if err == nil {
+		return nil
+	}
+	if ended := ctx.Err(); ended != nil && (errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)) {
+		return ended
+	}
+	return failed(op, err)
+}
+
+// failed maps what the client and the server say.
+func failed(op string, err error) error {
+	var known *fault.Error
+	if errors.As(err, &known) {
+		return err
+	}
+	var refused *jetstream.APIError
+	if errors.As(err, &refused) {
+		switch {
+		case refused.ErrorCode == storeFailed:
+			return fault.Wrap(err, fault.ResourceExhausted, op, "the backend's server cannot store more; its log and its limits say why")
+		case refused.Code == 503:
+			return fault.Wrap(err, fault.Unavailable, op, "the backend's server cannot serve the call now")
+		}
+		return fault.Wrap(err, fault.Internal, op, "the backend's server refused the call; the gateway's log has the cause")
+	}
+	for _, lost := range []error{
+		context.Canceled, context.DeadlineExceeded, nats.ErrTimeout, nats.ErrNoResponders, nats.ErrConnectionClosed, nats.ErrDisconnected, nats.ErrReconnectBufExceeded,
+		nats.ErrNoServers, nats.ErrStaleConnection, nats.ErrConnectionReconnecting, jetstream.ErrNoStreamResponse,
+	} {
+		if errors.Is(err, lost) {
+			return fault.Wrap(err, fault.Unavailable, op, "the backend's server did not answer")
+		}
+	}
+	return fault.Wrap(err, fault.Internal, op, "the backend failed; the gateway's log has the cause")
+}
+
+// errLost is what subscriptions end with when messages may have been lost.
+func errLost() error {
+	return fault.New(fault.Unavailable, "the connection to the backend's server was lost, and messages may be; subscribe again").WithOp("nats.pubsub")
+}
+
+// isConflict tells whether a message was refused because the last one of its subject is not the expected one.
+func isConflict(err error) bool {
+	var refused *jetstream.APIError
+	return errors.As(err, &refused) &&
+		(refused.ErrorCode == jetstream.JSErrCodeStreamWrongLastSequence || refused.ErrorCode == jetstream.JSErrCodeStreamWrongLastSequenceConstant)
+}
+
+// isGone tells whether a consumer is not there.
+func isGone(err error) bool { return errors.Is(err, jetstream.ErrConsumerNotFound) }
