@@ -18,9 +18,26 @@ run: build ## build and start the gateway on its embedded default: namespace "de
 build: ## build bin/prism, static
 	CGO_ENABLED=0 go build -trimpath -o bin/prism ./cmd/prism
 
+# PRISM_SERVERS=all makes a server that is missing an error; without it, what needs the server is skipped.
+SERVERS := .build/servers
+
+.PHONY: servers
+servers: ## install the servers that tests run against: Redis and PostgreSQL by apt-get, where it may; NATS and toxiproxy are built
+	internal/testenv/install.sh
+	go build -modfile=tools/nats/go.mod -o $(SERVERS)/nats-server github.com/nats-io/nats-server/v2
+	go build -modfile=tools/toxiproxy/go.mod -o $(SERVERS)/toxiproxy-server github.com/Shopify/toxiproxy/v2/cmd/server
+
 .PHONY: test
-test: ## run every test (RACE=1 adds the race detector, which needs cgo)
+test: servers ## run every test (RACE=1 adds the race detector, which needs cgo, and leaves out what takes too long with it: the routes and mutants of `make cells mutants`)
 	go test $(if $(RACE),-race) -timeout 20m ./...
+
+.PHONY: cells
+cells: servers ## run every conformance suite on every backend over every route, and fail when one is missing; CELLS="redis nats" chooses backends
+	go run ./internal/cells $(CELLS)
+
+.PHONY: mutants
+mutants: ## hold every conformance suite to broken implementations, and print which case rejected which
+	go test -count=1 -v -run '^TestSuitesRejectMutants$$' ./conformance/...
 
 .PHONY: test-short
 test-short: ## the quick inner loop: what is slow is left out
@@ -60,6 +77,10 @@ baseline: ## renew the baseline that `make breaking` compares with
 tour: build ## run every command of the README's tour and of the tutorial, and compare what it prints
 	go run ./internal/tour README.md docs/tutorial.md
 
+.PHONY: demo
+demo: build servers ## start Redis, NATS and PostgreSQL and walk through the pattern multicast-registry on them; CI does so too
+	go run ./internal/demo go run ./internal/tour -show docs/demo.md
+
 .PHONY: examples
 examples: ## build the examples; the tests in internal/extend generate, build and run the out-of-tree module
 	go build -o /dev/null ./examples/...
@@ -94,6 +115,10 @@ clients: build ## call a gateway with grpc-go, connect-go, curl, grpcurl, buf, g
 	go run ./internal/interop/clients -front=$(FRONT) -only=$(CLIENTS)
 client-tonic: ## the same with tonic, whose first build takes two minutes (needs cargo, 1.88 or newer)
 	PATH="$$PATH:$$HOME/.cargo/bin" $(MAKE) clients CLIENTS=tonic
+
+.PHONY: provider-python
+provider-python: ## run the suite of keyvalue_basic on examples/provider-python, through a gateway (needs Python with venv)
+	go test -tags python -count=1 -timeout 10m ./internal/interop/provider
 
 .PHONY: differential
 differential: ## send the same calls, good and bad, to our own front and to the standard one, and compare everything; CHECKS x 10 calls are random

@@ -1,26 +1,219 @@
-// Package redis is not written yet.
+// Package redis is the backend that keeps data in a Redis server, or in a Redis Cluster. docs/backends/redis.md says the same at more length, for operators.
+//
+// # Configuration
+//
+// A [backendsv1.Redis] message. All of it may be left out.
+//
+//	backends:
+//	  - name: redis
+//	    config:
+//	      address: redis.internal:6379        # or unix:/path; empty means 127.0.0.1:6379
+//	      addresses: [redis-2.internal:6379]  # further nodes of a cluster
+//	      cluster: false
+//	      username: prism                     # empty means the default user
+//	      password: {env: REDIS_PASSWORD}
+//	      database: 0
+//	      tls: {ca_file: /etc/prism/ca.pem}   # absent means none
+//	      prefix: prism                       # of all keys and channels
+//	      timeout: 5s
+//	      max_connections: 40                 # 0 means 10 for each processor
+//	      coalescing: {max_batch: 256, max_in_flight: 2}
+//	      topic_retention: 3600s
+//
+// # Semantics
+//
+// A value of KeyValue is a string of Redis, and its time to live is Redis's own: by the server's wall clock, in whole milliseconds, and never early. Get is one GET, or a place in one MGET with others
+// that come at the same time. Beside the values a namespace has an index, a sorted set of its keys: who adds or removes a key changes both in one step. Setting a key that is there costs one look-up
+// more than SET, a new one O(log n), and each key some 100 bytes and its own length twice. Scan, ScanKeys and Count go through the index in the order of the bytes, 500 to 2,000 keys in a step, and look at no other
+// keys than those that match. Keys that have expired stay in the index until an enumeration meets them, or one of the sweeps that every 256th write with a time to live of a gateway begins: they
+// are at most about as many as those that live.
+//
+// The calls of BasicInterface and TTLInterface share exchanges with the server: reads one pipeline, writes one MULTI. A value of more than 64 KiB goes alone, and so do the 64 Gets that follow
+// one that has found such a value. CompareAndSwap, CompareAndDelete, BatchGet and the calls of transactions are one Lua script each.
+//
+// A transaction is a hash on the server that expires with it; its handle is good on every gateway. Reads are kept there too, and are compared by value at Commit: a key that was changed and changed
+// back has not changed. A page token holds the last key, sealed under a key that the first gateway has made on the server.
+//
+// A live subscription is one to a channel of the server, which all subscribers of the gateway share; those by pattern share one for the whole namespace. What the server sends comes on one connection for each
+// instance, in a cluster for each node. When it is lost, streams end with UNAVAILABLE. Their ids are bound to the gateway. Kept messages are in streams of the server, durable subscriptions in a hash and sorted
+// sets each, and both are good on every gateway, as are their receipts, also when they are late or their stream has ended. Retention is done by the next call on the topic. A stream of a durable subscription
+// tells that it has sent a message when it takes the next, and what a gateway dies with comes again after 10 s. A Missed of it never has a count.
+//
+// Each method of a queue is one Lua script, which first lets happen what is due, there and in the queues whose dead letters come there. A call that waits holds no connection: it is told when a message becomes visible, and
+// asks when something is due, and once a second. What is taken for a call that ends at that moment is put back as it was; it is lost, or comes back when its lease ends, only if the gateway or its connection ends before.
+//
+// What is answered is in the server's memory. What a crash of the server leaves of it is for its configuration to say: appendfsync always loses nothing, everysec a second, and a fail-over to a
+// replica what had not come there.
+//
+// # Limits
+//
+// A namespace is in one slot of a cluster, and so on one of its nodes. It has at most 10,000 open transactions; each holds on the server what it has read and written, so that one that reads 100 values of
+// 1 MiB takes 100 MiB until it ends. BatchSet, BatchDelete and Commit are one step, in which the server does nothing else. A server whose memory is full refuses to store, with
+// RESOURCE_EXHAUSTED, and still reads and removes.
+//
+// # Server
+//
+// Redis 6.2 or newer, or what is compatible with it. Its maxmemory-policy must be noeviction when it has a maxmemory. It must be a master. The user needs ~PREFIX:* &PREFIX:* and the rights that
+// [Open] names when one is missing.
 package redis
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
+	"log/slog"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/prismgate/prism/runtime/backend"
 
 	backendsv1 "github.com/prismgate/prism/gen/go/prism/backends/v1"
-	"github.com/prismgate/prism/runtime/backend"
 )
 
-// Store is an open instance.
-type Store struct{}
+// defaultTimeout is how long the server may take to answer; timeout of the configuration.
+const defaultTimeout = 5 * time.Second
 
-// Open connects to the server.
-func Open(_ context.Context, _ backend.Env, _ *backendsv1.Redis) (*Store, error) {
-	return nil, errors.New("not written yet")
+// Store is an open instance.
+type Store struct {
+	client  redis.UniversalClient
+	breaker *backend.Breaker
+	env     backend.Env
+	config  *backendsv1.Redis
+	prefix  string
+	timeout time.Duration
+
+	lanes    *lanes // shared by all namespaces; nil with a cluster, where a namespace has its own
+	listener *listener
+
+	ctx        context.Context //nolint:containedctx // it ends what outlives the call that began it: batches, sweeps
+	stop       context.CancelFunc
+	background sync.WaitGroup
+
+	mu     sync.Mutex
+	tokens *backend.Tokens // nil until the first namespace asks
 }
 
-// Namespace returns the interfaces of a namespace.
-func (s *Store) Namespace(_ context.Context, _ string) (backendsv1.RedisInterfaces, error) {
-	return backendsv1.RedisInterfaces{}, errors.New("not written yet")
+// Open connects to the server and checks that it will do: its version, the database, the user's rights. It changes nothing there.
+func Open(ctx context.Context, env backend.Env, config *backendsv1.Redis) (*Store, error) {
+	client, err := connect(config)
+	if err != nil {
+		return nil, err
+	}
+	if env.Log == nil {
+		env.Log = slog.New(slog.DiscardHandler)
+	}
+	s := &Store{client: client, env: env, config: config, prefix: config.GetPrefix(), timeout: timeout(config)}
+	if s.prefix == "" {
+		s.prefix = "prism"
+	}
+	if err := s.check(ctx); err != nil {
+		_ = client.Close()
+		return nil, err
+	}
+	s.ctx, s.stop = context.WithCancel(context.WithoutCancel(ctx))
+	s.listener = &listener{store: s, sessions: make(map[string]*session)}
+	s.breaker = backend.NewBreaker(ctx, env, func(ctx context.Context) error { return client.Ping(ctx).Err() })
+	if !config.GetCluster() {
+		s.lanes = newLanes(s)
+	}
+	return s, nil
+}
+
+func timeout(config *backendsv1.Redis) time.Duration {
+	if config.GetTimeout() == nil {
+		return defaultTimeout
+	}
+	return config.GetTimeout().AsDuration()
+}
+
+// Namespace returns the interfaces of a namespace. Nothing is made on the server for it; the first one makes the key of the instance's page tokens.
+func (s *Store) Namespace(ctx context.Context, name string) (backendsv1.RedisInterfaces, error) {
+	if err := s.provision(ctx); err != nil {
+		return backendsv1.RedisInterfaces{}, err
+	}
+	return backendsv1.NewRedisInterfaces(newKeyValue(s, name), newPubSub(s, name), newQueue(s, name)), nil
+}
+
+// provision gets the key of page tokens, which all gateways share: who comes first makes it.
+func (s *Store) provision(ctx context.Context) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.tokens != nil {
+		return nil
+	}
+	name := s.prefix + ":tokens"
+	random := make([]byte, 32)
+	_, _ = rand.Read(random) // never fails: crypto/rand ends the process instead
+	return s.do(ctx, "redis.Namespace", true, func(ctx context.Context) error {
+		if err := s.client.SetNX(ctx, name, random, 0).Err(); err != nil {
+			return err
+		}
+		key, err := s.client.Get(ctx, name).Bytes()
+		if err != nil {
+			return err
+		}
+		s.tokens = backend.NewTokens(key)
+		return nil
+	})
 }
 
 // Close ends the instance.
-func (s *Store) Close(context.Context) error { return nil }
+func (s *Store) Close(context.Context) error {
+	s.stop()
+	s.background.Wait()
+	s.breaker.Close()
+	return s.client.Close()
+}
+
+// do makes a call of the server: within the configured timeout, through the breaker, and with its errors made ours. Op names it for the log: "redis.keyvalue.Get". A repeatable call may be
+// made more than once.
+func (s *Store) do(ctx context.Context, op string, repeatable bool, call func(ctx context.Context) error) error {
+	bounded, cancel := context.WithTimeout(ctx, s.timeout)
+	defer cancel()
+	return s.breaker.Do(bounded, repeatable, func(bounded context.Context) error {
+		if err := call(bounded); err != nil {
+			return mapped(ctx, op, err)
+		}
+		return nil
+	})
+}
+
+// key is the name of something of a namespace on the server: "<prefix>:{<namespace>}:<kind>:<parts>". What is in braces is the hash tag: all of a namespace is in one slot of a cluster.
+// Namespaces and parts are encoded, so that none can be taken for another, whatever is in them.
+func (s *Store) key(namespace, kind string, parts ...string) string {
+	var b strings.Builder
+	b.WriteString(s.prefix)
+	b.WriteString(":{")
+	encode(&b, namespace)
+	b.WriteString("}:")
+	b.WriteString(kind)
+	for _, part := range parts {
+		b.WriteByte(':')
+		encode(&b, part)
+	}
+	return b.String()
+}
+
+// encode writes letters, digits and "._-/" as they are, and every other byte as "%" and two digits. Nothing at all is "%", for a hash tag must not be empty.
+func encode(b *strings.Builder, text string) {
+	const hex = "0123456789ABCDEF"
+	if text == "" {
+		b.WriteByte('%')
+	}
+	for i := range len(text) {
+		switch c := text[i]; {
+		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9', c == '.', c == '_', c == '-', c == '/':
+			b.WriteByte(c)
+		default:
+			b.WriteByte('%')
+			b.WriteByte(hex[c>>4])
+			b.WriteByte(hex[c&15])
+		}
+	}
+}
+
+// isNil tells whether the server answered that there is nothing.
+func isNil(err error) bool { return errors.Is(err, redis.Nil) }

@@ -18,8 +18,8 @@ const (
 	maxAttempts = 3
 	// retryAfter is the longest pause before the second attempt; the third may wait twice as long.
 	retryAfter = 20 * time.Millisecond
-	// probeTimeout is how long a server may take to answer a probe.
-	probeTimeout = 500 * time.Millisecond
+	// probeTimeout is how long a server may take to answer the first probe. It doubles up to probeTimeoutMost: a probe that has to connect first takes several round trips.
+	probeTimeout, probeTimeoutMost = 500 * time.Millisecond, 4 * time.Second
 	// probeAgain and probeAgainMost bound the pause between two probes of a server that does not answer; it doubles.
 	probeAgain, probeAgainMost = 50 * time.Millisecond, 2 * time.Second
 )
@@ -80,8 +80,9 @@ func (b *Breaker) suspect() {
 // watch probes the server until it answers.
 func (b *Breaker) watch() {
 	defer b.probing.Store(false)
+	limit := probeTimeout
 	for again := probeAgain; b.ctx.Err() == nil; again = min(again*2, probeAgainMost) {
-		err := b.ask()
+		err := b.ask(limit)
 		if b.ctx.Err() != nil {
 			return
 		}
@@ -100,18 +101,19 @@ func (b *Breaker) watch() {
 		if !pause(b.ctx, again/2+rand.N(again)) { //nolint:gosec // jitter
 			return
 		}
+		limit = min(limit*2, probeTimeoutMost)
 	}
 }
 
 // ask probes the server once. A panic is no answer, and not the end of the process, which serves others.
-func (b *Breaker) ask() (err error) {
+func (b *Breaker) ask(limit time.Duration) (err error) {
 	defer func() {
 		if r := recover(); r != nil {
 			b.env.Log.Error("a probe panicked", "stack", string(debug.Stack()))
 			err = errors.New("the probe panicked")
 		}
 	}()
-	ctx, cancel := context.WithTimeoutCause(b.ctx, probeTimeout, errors.New("no answer to a probe"))
+	ctx, cancel := context.WithTimeoutCause(b.ctx, limit, errors.New("no answer to a probe"))
 	defer cancel()
 	return b.probe(ctx)
 }
@@ -130,13 +132,13 @@ func (b *Breaker) Close() {
 	b.wait.Wait()
 }
 
-// pause waits; it tells false when the context ended first.
+// pause waits; it tells false when the context has ended.
 func pause(ctx context.Context, d time.Duration) bool {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
 	select {
 	case <-timer.C:
-		return true
+		return ctx.Err() == nil // a lane may still have the call of one who left, which must not be made again then
 	case <-ctx.Done():
 		return false
 	}

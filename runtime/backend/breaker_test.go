@@ -166,6 +166,27 @@ func TestBreakerOpensWhenAProbeGetsNoAnswer(t *testing.T) {
 	})
 }
 
+// A probe that has to connect first takes several round trips, which may be long ones.
+func TestBreakerClosesWhenTheServerTakesItsTimeToAnswerProbes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var s server
+		b := backend.NewBreaker(t.Context(), backend.Env{}, func(ctx context.Context) error {
+			select {
+			case <-time.After(1500 * time.Millisecond):
+				return nil
+			case <-ctx.Done():
+				return context.Cause(ctx)
+			}
+		})
+		defer b.Close()
+		require.Error(t, b.Do(t.Context(), false, func(context.Context) error { return context.DeadlineExceeded }))
+		time.Sleep(time.Second)
+		require.Equal(t, "BACKEND_UNAVAILABLE", fault.ReasonOf(b.Do(t.Context(), false, s.call)))
+		time.Sleep(10 * time.Second)
+		require.NoError(t, b.Do(t.Context(), false, s.call))
+	})
+}
+
 func TestBreakerRepeatsOnlyWhatMayBeRepeated(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		unavailable := fault.New(fault.Unavailable, "connection reset")

@@ -3,6 +3,7 @@ package backend
 import (
 	"context"
 	"runtime/debug"
+	"slices"
 	"sync"
 
 	configv1 "github.com/prismgate/prism/gen/go/prism/config/v1"
@@ -85,7 +86,17 @@ func (l *Lane[C]) Do(ctx context.Context, call *C) error {
 		l.seats.Put(s)
 		return err
 	case <-ctx.Done():
+		l.leave(s)
 		return ctx.Err()
+	}
+}
+
+// leave gives up a place in a batch that was not begun: nobody waits for the call any more, and a server that is slow must not have to make ever more of them.
+func (l *Lane[C]) leave(s *seat[C]) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if at := slices.Index(l.waiting, s); at >= 0 {
+		l.waiting = slices.Delete(l.waiting, at, at+1)
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
+	"runtime"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -243,6 +244,31 @@ func TestLaneLetsACallerLeaveAndServesTheOthers(t *testing.T) {
 	})
 }
 
+// A call whose caller has left before its batch was made is not made: a server that is slow for a while would else do, long after, what nobody waits for, and what waits would have no bound.
+func TestLaneForgetsCallersWhoLeaveBeforeTheirBatchIsMade(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e := &exchanges{hold: make(chan struct{})}
+		l := backend.NewLane(t.Context(), backend.Env{}, "write", &configv1.Coalescing{MaxInFlight: 1}, nil, e.run)
+		first := begin(t.Context(), l, &op{n: 1})
+		before := begin(t.Context(), l, &op{n: 2})
+		ctx, cancel := context.WithCancel(t.Context())
+		var left []<-chan error
+		for range 10 {
+			left = append(left, begin(ctx, l, &op{n: 3}))
+		}
+		behind := begin(t.Context(), l, &op{n: 4})
+		cancel()
+		for _, outcome := range left {
+			require.ErrorIs(t, <-outcome, context.Canceled)
+		}
+		close(e.hold)
+		for _, outcome := range []<-chan error{first, before, behind} {
+			require.NoError(t, <-outcome)
+		}
+		require.Equal(t, []int{1, 2}, e.sizes())
+	})
+}
+
 func TestLaneGivesABatchsErrorToAllOfItAndToNobodyElse(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		hold := make(chan struct{})
@@ -312,13 +338,16 @@ func TestLaneRunsBatchesInTheInstancesContext(t *testing.T) {
 		l := backend.NewLane(instance, backend.Env{}, "read", &configv1.Coalescing{MaxInFlight: 1}, nil, e.run)
 		ctx, cancel := context.WithCancel(t.Context())
 		first := begin(ctx, l, &op{})
-		second := begin(ctx, l, &op{})
+		other, leave := context.WithCancel(t.Context())
+		second := begin(other, l, &op{})
 		third := begin(t.Context(), l, &op{n: 3})
 		cancel()
 		require.ErrorIs(t, <-first, context.Canceled)
-		require.ErrorIs(t, <-second, context.Canceled)
 		synctest.Wait()
 		require.Equal(t, []int{1, 2}, e.sizes(), "the batch is under way")
+		leave()
+		require.ErrorIs(t, <-second, context.Canceled)
+		synctest.Wait()
 		select {
 		case err := <-third:
 			require.Fail(t, "the other's end ended it", "%v", err)
@@ -339,6 +368,7 @@ func TestLaneUnderLoad(t *testing.T) {
 	l := backend.NewLane(t.Context(), backend.Env{Status: status}, "write", &configv1.Coalescing{MaxBatch: 16, MaxInFlight: 3}, keyOf, func(_ context.Context, batch []*op) error {
 		now := under.Add(1)
 		defer under.Add(-1)
+		runtime.Gosched() // a batch takes its time: others come meanwhile, also where few run at once
 		mu.Lock()
 		defer mu.Unlock()
 		most.Store(max(most.Load(), now))

@@ -1,0 +1,94 @@
+package redis
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/prismgate/prism/runtime/backend"
+)
+
+// maxShared is the most bytes of a value that shares an exchange with others: a larger one would hold them up.
+const maxShared = 64 << 10
+
+// lanes make exchanges with the server of concurrent calls, whose keys must be in one slot when it is a cluster.
+type lanes struct {
+	reads  *backend.Lane[read]
+	writes *backend.Lane[write]
+}
+
+func newLanes(s *Store) *lanes {
+	return &lanes{
+		reads:  backend.NewLane(s.ctx, s.env, "read", s.config.GetCoalescing(), nil, s.read),
+		writes: backend.NewLane(s.ctx, s.env, "write", s.config.GetCoalescing(), func(w *write) string { return w.key }, s.write),
+	}
+}
+
+// coalesced makes a call in a lane, where nothing is repeated; it is repeated here, while there is time.
+func (s *Store) coalesced(ctx context.Context, call func() error) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	begun := time.Now()
+	var failed error
+	return s.breaker.Do(ctx, true, func(context.Context) error {
+		if failed == nil || time.Since(begun) < s.timeout {
+			failed = call()
+		}
+		return failed
+	})
+}
+
+// exchange sends commands together, in one step when there are several and atomic is set. Each command has its own outcome; the error is that of them all: the server was not reached, or did not
+// do any of them.
+func (s *Store) exchange(ctx context.Context, atomic bool, commands []redis.Cmder) error {
+	if len(commands) == 1 {
+		_ = s.client.Process(ctx, commands[0])
+		return unanswered(commands[0].Err())
+	}
+	pipeline := s.client.Pipeline()
+	if atomic {
+		pipeline = s.client.TxPipeline()
+	}
+	if err := pipeline.BatchProcess(ctx, commands...); err != nil {
+		return err
+	}
+	_, err := pipeline.Exec(ctx)
+	if err == nil {
+		return nil
+	}
+	failed, refused := 0, err
+	for _, command := range commands {
+		err := command.Err()
+		if err == nil || isNil(err) {
+			continue
+		}
+		if unanswered(err) != nil {
+			return err
+		}
+		if failed++; redis.HasErrorPrefix(refused, "EXECABORT") {
+			refused = err
+		}
+	}
+	if atomic && failed == len(commands) {
+		return refusal{refused}
+	}
+	return nil
+}
+
+// refusal says that the server did nothing of what it was sent in one step, since it refuses a part of it.
+type refusal struct{ error }
+
+// Unwrap returns the server's answer.
+func (r refusal) Unwrap() error { return r.error }
+
+// unanswered returns an error that is not the server's answer to a command.
+func unanswered(err error) error {
+	var answered redis.Error
+	if err == nil || errors.As(err, &answered) {
+		return nil
+	}
+	return err
+}
