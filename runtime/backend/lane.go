@@ -5,6 +5,7 @@ import (
 	"runtime/debug"
 	"slices"
 	"sync"
+	"time"
 
 	configv1 "github.com/prismgate/prism/gen/go/prism/config/v1"
 	"github.com/prismgate/prism/runtime/fault"
@@ -13,12 +14,15 @@ import (
 const (
 	// defaultMaxBatch is where a larger batch gains little and its first call waits long.
 	defaultMaxBatch = 256
-	// defaultInFlight lets the server work on one batch while the next travels.
+	// defaultInFlight lets calls past a batch that is slow.
 	defaultInFlight = 2
+	// slow is when those who wait need not wait for the batch that is under way any longer, if another may be. Most batches are back sooner, and the next is the larger for it.
+	slow = 2 * time.Millisecond
 )
 
-// Lane makes batches of concurrent calls. A call without company is made at once, by its caller and in its context; those that come while as many batches are under way
-// as may be are gathered, and go together as soon as one of them returns. So nobody waits for company, and the more calls there are the fewer exchanges each of them costs.
+// Lane makes batches of concurrent calls. A call without company is made at once, by its caller and in its context; those that come while a batch is under way are gathered, and go
+// together as soon as it returns, or as soon as it is slow or they fill a batch, if more batches may be under way. So nobody waits for company, and the more calls there are the fewer
+// exchanges each of them costs.
 //
 // C is one call: what is asked, and room for the answer.
 type Lane[C any] struct {
@@ -34,6 +38,7 @@ type Lane[C any] struct {
 	mu      sync.Mutex
 	waiting []*seat[C]
 	running int
+	began   time.Time // the batch that began last
 	seats   sync.Pool
 }
 
@@ -69,8 +74,9 @@ func (l *Lane[C]) Do(ctx context.Context, call *C) error {
 		return l.alone(ctx, call)
 	}
 	l.mu.Lock()
-	if l.running < l.flight {
+	if l.running == 0 {
 		l.running++
+		l.began = time.Now()
 		l.mu.Unlock()
 		defer l.next()
 		return l.alone(ctx, call)
@@ -78,6 +84,11 @@ func (l *Lane[C]) Do(ctx context.Context, call *C) error {
 	s := l.seats.Get().(*seat[C])
 	s.call = call
 	l.waiting = append(l.waiting, s)
+	if l.running < l.flight && (len(l.waiting) >= l.max || time.Since(l.began) > slow) {
+		l.running++
+		l.began = time.Now() // the goroutine may take a moment
+		go l.drain()
+	}
 	l.mu.Unlock()
 	select {
 	case <-s.done:
@@ -130,6 +141,7 @@ func (l *Lane[C]) drain() {
 			return
 		}
 		n := l.take(keys)
+		l.began = time.Now()
 		seats = append(seats[:0], l.waiting[:n]...)
 		rest := copy(l.waiting, l.waiting[n:])
 		clear(l.waiting[rest:])

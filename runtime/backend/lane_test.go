@@ -119,12 +119,12 @@ func TestLaneGathersWhatComesWhileBatchesAreUnderWay(t *testing.T) {
 			ops = append(ops, &op{n: n, key: strconv.Itoa(n)})
 			outcomes = append(outcomes, begin(t.Context(), l, ops[n]))
 		}
-		require.Equal(t, []int{1, 1}, e.sizes(), "two are under way and ten wait")
-		for range 5 {
+		require.Equal(t, []int{1, 4}, e.sizes(), "one began alone, and one when a batch was full; seven wait")
+		for range 4 {
 			e.hold <- struct{}{}
 			synctest.Wait()
 		}
-		require.Equal(t, []int{1, 1, 4, 4, 2}, e.sizes())
+		require.Equal(t, []int{1, 4, 4, 3}, e.sizes())
 		for n, outcome := range outcomes {
 			require.NoError(t, <-outcome)
 			require.Equal(t, n*10, ops[n].answer)
@@ -137,15 +137,32 @@ func TestLaneGathersWhatComesWhileBatchesAreUnderWay(t *testing.T) {
 		}
 		require.Equal(t, []int{0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11}, order, "in the order in which they came")
 		batches, calls, buckets := status.Batches("write").Histogram()
-		require.EqualValues(t, 5, batches)
+		require.EqualValues(t, 4, batches)
 		require.EqualValues(t, 12, calls)
-		require.Equal(t, []uint64{2, 3, 5, 5}, []uint64{buckets[1], buckets[2], buckets[4], buckets[8]})
+		require.Equal(t, []uint64{1, 1, 4, 4}, []uint64{buckets[1], buckets[2], buckets[4], buckets[8]})
 
 		// When all is quiet again a call is alone again.
 		lone := begin(t.Context(), l, &op{n: 100})
 		e.hold <- struct{}{}
 		require.NoError(t, <-lone)
-		require.Equal(t, []int{1, 1, 4, 4, 2, 1}, e.sizes())
+		require.Equal(t, []int{1, 4, 4, 3, 1}, e.sizes())
+	})
+}
+
+// Whoever comes while a batch is under way waits for it, but not for one that is slow.
+func TestLaneLetsCallsPastASlowBatch(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e := &exchanges{hold: make(chan struct{})}
+		l := backend.NewLane(t.Context(), backend.Env{}, "read", nil, nil, e.run)
+		outcomes := []<-chan error{begin(t.Context(), l, &op{n: 1}), begin(t.Context(), l, &op{n: 2}), begin(t.Context(), l, &op{n: 3})}
+		require.Equal(t, []int{1}, e.sizes())
+		time.Sleep(10 * time.Millisecond)
+		outcomes = append(outcomes, begin(t.Context(), l, &op{n: 4}))
+		require.Equal(t, []int{1, 3}, e.sizes())
+		close(e.hold)
+		for _, outcome := range outcomes {
+			require.NoError(t, <-outcome)
+		}
 	})
 }
 

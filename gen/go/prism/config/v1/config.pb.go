@@ -978,14 +978,15 @@ func (x *ClientTls) GetServerName() string {
 	return ""
 }
 
-// Coalescing says how concurrent calls of one value's worth become one exchange with the server. A call without company never waits for it.
+// Coalescing says how concurrent calls on single items become one exchange with the server. A call without company never waits for it.
 type Coalescing struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Whether every call is an exchange of its own.
 	Off bool `protobuf:"varint,1,opt,name=off,proto3" json:"off,omitempty"`
 	// The most calls of one exchange. 0 means 256.
 	MaxBatch uint32 `protobuf:"varint,2,opt,name=max_batch,json=maxBatch,proto3" json:"max_batch,omitempty"`
-	// The most exchanges under way at once, in each direction of reading and writing. 0 means 2.
+	// The most exchanges under way at once, of reads and of writes each. Another one begins while one is under way only when that one is slow, or when those who wait
+	// fill one. 0 means 2.
 	MaxInFlight   uint32 `protobuf:"varint,3,opt,name=max_in_flight,json=maxInFlight,proto3" json:"max_in_flight,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
