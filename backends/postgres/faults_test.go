@@ -75,3 +75,30 @@ func TestRestartIsSurvived(t *testing.T) {
 	set(t, i, "key", "other")
 	require.Equal(t, "other", get(t, i, "key"))
 }
+
+// TestServerThatRefusesNewConnectionsIsNotAway: who is connected is served, as after a change of the password.
+func TestServerThatRefusesNewConnectionsIsNotAway(t *testing.T) {
+	t.Parallel()
+	server, name, user, status := testenv.Shared(t, testenv.Postgres), schema(), schema(), new(backend.Status)
+	admin := connect(t, testenv.DSN(server), name)
+	execute(t, admin, `create user `+user)
+	t.Cleanup(func() {
+		_, _ = admin.Exec(context.WithoutCancel(t.Context()), `drop owned by `+user+` cascade`)
+		_, _ = admin.Exec(context.WithoutCancel(t.Context()), `drop user `+user)
+	})
+	execute(t, admin, `create schema `+name+` authorization `+user)
+	i := namespace(t, openWith(t, &backendsv1.Postgres{Schema: name, Dsn: secret(t, dsnOf(server, user, "postgres")), MaxConnections: 1}, status), "orders")
+	set(t, i, "key", "value")
+	execute(t, admin, `alter user `+user+` nologin`)
+
+	tx, err := admin.Begin(t.Context())
+	require.NoError(t, err)
+	_, err = tx.Exec(t.Context(), `lock table kv in access exclusive mode`)
+	require.NoError(t, err)
+	short, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+	defer cancel()
+	_, err = i.KeyValueTTL.Expire(short, &keyvaluev1.ExpireRequest{Key: "key", Ttl: durationpb.New(time.Hour)})
+	require.Equal(t, fault.DeadlineExceeded, fault.CodeOf(err), "%v", err)
+	require.NoError(t, tx.Rollback(t.Context()))
+	require.Never(t, func() bool { return status.Openings.Load() > 0 }, time.Second, 20*time.Millisecond, "the caller's deadline was short; the server answers")
+}

@@ -244,6 +244,14 @@ func (s *Store) do(ctx context.Context, op string, repeatable bool, call func(ct
 	})
 }
 
+// together makes a call that goes with others, and may be repeated. Its timeout is that of the exchange, which the lane's function sets: one of its own would cost every call more than it guards.
+func (s *Store) together(ctx context.Context, op string, call func(ctx context.Context) error) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	return s.breaker.Do(ctx, true, func(ctx context.Context) error { return failure(ctx, op, untangled(func() error { return call(ctx) })) })
+}
+
 // untangled makes a call again when the server has undone it because it and another one waited for each other.
 func untangled(call func() error) (err error) {
 	for range maxTangles {
