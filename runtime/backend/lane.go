@@ -39,6 +39,7 @@ type Lane[C any] struct {
 	waiting []*seat[C]
 	running int
 	began   time.Time // the batch that began last
+	watched bool      // a timer looks for a batch that is slow
 	seats   sync.Pool
 }
 
@@ -89,6 +90,7 @@ func (l *Lane[C]) Do(ctx context.Context, call *C) error {
 		l.began = time.Now() // the goroutine may take a moment
 		go l.drain()
 	}
+	l.watch(slow)
 	l.mu.Unlock()
 	select {
 	case <-s.done:
@@ -99,6 +101,28 @@ func (l *Lane[C]) Do(ctx context.Context, call *C) error {
 	case <-ctx.Done():
 		l.leave(s)
 		return ctx.Err()
+	}
+}
+
+// watch sees to it that those who wait are let past a batch that turns slow, also when nobody else comes. The lock is held.
+func (l *Lane[C]) watch(after time.Duration) {
+	if !l.watched && len(l.waiting) > 0 && l.running < l.flight {
+		l.watched = true
+		time.AfterFunc(after, l.look)
+	}
+}
+
+// look lets those who wait past a batch that is slow.
+func (l *Lane[C]) look() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.watched = false
+	if since := time.Since(l.began); since < slow {
+		l.watch(slow - since)
+	} else if len(l.waiting) > 0 && l.running < l.flight {
+		l.running++
+		l.began = time.Now()
+		go l.drain()
 	}
 }
 
@@ -146,6 +170,7 @@ func (l *Lane[C]) drain() {
 		rest := copy(l.waiting, l.waiting[n:])
 		clear(l.waiting[rest:])
 		l.waiting = l.waiting[:rest]
+		l.watch(slow)
 		l.mu.Unlock()
 
 		batch = batch[:0]

@@ -149,16 +149,34 @@ func TestLaneGathersWhatComesWhileBatchesAreUnderWay(t *testing.T) {
 	})
 }
 
-// Whoever comes while a batch is under way waits for it, but not for one that is slow.
+// Whoever comes while a batch is under way waits for it, but not for one that turns slow. Nobody else need come for that.
+func TestLaneLetsThoseWhoWaitPastABatchThatTurnsSlow(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e := &exchanges{hold: make(chan struct{})}
+		l := backend.NewLane(t.Context(), backend.Env{}, "write", &configv1.Coalescing{MaxInFlight: 3}, keyOf, e.run)
+		outcomes := []<-chan error{begin(t.Context(), l, &op{n: 1}), begin(t.Context(), l, &op{n: 2, key: "a"}), begin(t.Context(), l, &op{n: 3, key: "a"})}
+		require.Equal(t, []int{1}, e.sizes())
+		time.Sleep(3 * time.Millisecond)
+		require.Equal(t, []int{1, 1}, e.sizes())
+		time.Sleep(3 * time.Millisecond)
+		require.Equal(t, []int{1, 1, 1}, e.sizes(), "nor what was left over")
+		close(e.hold)
+		for _, outcome := range outcomes {
+			require.NoError(t, <-outcome)
+		}
+	})
+}
+
+// Nor for one that is slow already.
 func TestLaneLetsCallsPastASlowBatch(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		e := &exchanges{hold: make(chan struct{})}
 		l := backend.NewLane(t.Context(), backend.Env{}, "read", nil, nil, e.run)
-		outcomes := []<-chan error{begin(t.Context(), l, &op{n: 1}), begin(t.Context(), l, &op{n: 2}), begin(t.Context(), l, &op{n: 3})}
-		require.Equal(t, []int{1}, e.sizes())
+		outcomes := []<-chan error{begin(t.Context(), l, &op{n: 1})}
 		time.Sleep(10 * time.Millisecond)
-		outcomes = append(outcomes, begin(t.Context(), l, &op{n: 4}))
-		require.Equal(t, []int{1, 3}, e.sizes())
+		require.Equal(t, []int{1}, e.sizes())
+		outcomes = append(outcomes, begin(t.Context(), l, &op{n: 2}))
+		require.Equal(t, []int{1, 1}, e.sizes())
 		close(e.hold)
 		for _, outcome := range outcomes {
 			require.NoError(t, <-outcome)
