@@ -33,7 +33,7 @@ test: servers ## run every test (RACE=1 adds the race detector, which needs cgo,
 
 .PHONY: cells
 cells: servers ## run every conformance suite on every backend over every route, and fail when one is missing; CELLS="redis nats" chooses backends
-	go run ./internal/cells $(CELLS)
+	go run ./internal/testcells $(CELLS)
 
 .PHONY: mutants
 mutants: ## hold every conformance suite to broken implementations, and print which case rejected which

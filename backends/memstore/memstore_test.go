@@ -16,22 +16,12 @@ import (
 
 	"github.com/prismgate/prism/backends/memstore"
 	"github.com/prismgate/prism/gen/go/prism"
-	"github.com/prismgate/prism/gen/go/suites"
 	"github.com/prismgate/prism/runtime/fault"
 
 	backendsv1 "github.com/prismgate/prism/gen/go/prism/backends/v1"
 	keyvaluev1 "github.com/prismgate/prism/gen/go/prism/keyvalue/v1"
 	"github.com/prismgate/prism/runtime/backend"
 )
-
-// TestConformance runs the suite of every interface that memstore implements.
-func TestConformance(t *testing.T) {
-	store := open(t, nil)
-	var names atomic.Int64
-	suites.Run(t, func(t *testing.T) *prism.Interfaces {
-		return namespace(t, store, "namespace-"+strconv.FormatInt(names.Add(1), 10))
-	})
-}
 
 func TestSameNamespaceIsTheSameData(t *testing.T) {
 	store := open(t, nil)

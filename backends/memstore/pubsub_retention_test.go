@@ -11,6 +11,7 @@ import (
 	"google.golang.org/protobuf/types/known/durationpb"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
+	"github.com/prismgate/prism/runtime/backend"
 	"github.com/prismgate/prism/runtime/fault"
 
 	backendsv1 "github.com/prismgate/prism/gen/go/prism/backends/v1"
@@ -21,7 +22,7 @@ import (
 func inPubSubBubble(t *testing.T, config *backendsv1.MemStore, test func(t *testing.T, p *pubSub)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
-		store, err := Open(t.Context(), config)
+		store, err := Open(t.Context(), backend.Env{}, config)
 		require.NoError(t, err)
 		space, err := store.space("name")
 		require.NoError(t, err)
@@ -546,7 +547,7 @@ func TestTopicThatWasFreedIsLeftAlone(t *testing.T) {
 }
 
 func TestNobodyUsesATopicThatWasFreed(t *testing.T) {
-	store, err := Open(t.Context(), nil)
+	store, err := Open(t.Context(), backend.Env{}, nil)
 	require.NoError(t, err)
 	space, err := store.space("name")
 	require.NoError(t, err)
@@ -566,7 +567,7 @@ func TestNobodyUsesATopicThatWasFreed(t *testing.T) {
 
 func TestIdsOfAnotherStoreAreRefused(t *testing.T) {
 	inPubSubBubble(t, nil, func(t *testing.T, p *pubSub) {
-		store, err := Open(t.Context(), nil)
+		store, err := Open(t.Context(), backend.Env{}, nil)
 		require.NoError(t, err)
 		space, err := store.space("name")
 		require.NoError(t, err)

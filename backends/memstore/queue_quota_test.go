@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"google.golang.org/protobuf/types/known/durationpb"
 
+	"github.com/prismgate/prism/runtime/backend"
 	"github.com/prismgate/prism/runtime/fault"
 
 	backendsv1 "github.com/prismgate/prism/gen/go/prism/backends/v1"
@@ -118,7 +119,7 @@ func TestMaxQueueBytesCountsConfigurationsAndReasons(t *testing.T) {
 
 func TestMaxQueueBytesIsExactUnderConcurrency(t *testing.T) {
 	const messages = 50
-	store, err := Open(t.Context(), &backendsv1.MemStore{MaxQueueBytes: messages * queueOverhead})
+	store, err := Open(t.Context(), backend.Env{}, &backendsv1.MemStore{MaxQueueBytes: messages * queueOverhead})
 	require.NoError(t, err)
 	defer func() { require.NoError(t, store.Close(t.Context())) }()
 	space, err := store.space("name")

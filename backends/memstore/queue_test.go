@@ -18,6 +18,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"google.golang.org/protobuf/types/known/durationpb"
 
+	"github.com/prismgate/prism/runtime/backend"
 	"github.com/prismgate/prism/runtime/fault"
 
 	backendsv1 "github.com/prismgate/prism/gen/go/prism/backends/v1"
@@ -28,7 +29,7 @@ import (
 func inQueueBubble(t *testing.T, config *backendsv1.MemStore, test func(t *testing.T, q queueTester)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
-		store, err := Open(t.Context(), config)
+		store, err := Open(t.Context(), backend.Env{}, config)
 		require.NoError(t, err)
 		space, err := store.space("name")
 		require.NoError(t, err)
@@ -420,7 +421,7 @@ func TestWaitingEndsJustInTime(t *testing.T) {
 
 func TestCloseEndsCallsThatWait(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		store, err := Open(t.Context(), nil)
+		store, err := Open(t.Context(), backend.Env{}, nil)
 		require.NoError(t, err)
 		space, err := store.space("name")
 		require.NoError(t, err)
@@ -477,7 +478,7 @@ func TestDeadLettersMoveByThemselvesAlongAChain(t *testing.T) {
 }
 
 func TestQueuesWithOneMessageAreCheap(t *testing.T) {
-	store, err := Open(t.Context(), nil)
+	store, err := Open(t.Context(), backend.Env{}, nil)
 	require.NoError(t, err)
 	defer func() { require.NoError(t, store.Close(t.Context())) }()
 	space, err := store.space("name")
@@ -539,7 +540,7 @@ func TestReadyIsInOrderWhateverComesBack(t *testing.T) {
 // TestEverythingAtOnce lets all calls work on a few queues that are each other's dead letter queues. It looks for races and deadlocks, and at the end nothing may be
 // lost: what was enqueued was taken once or is there once.
 func TestEverythingAtOnce(t *testing.T) {
-	store, err := Open(t.Context(), &backendsv1.MemStore{MaxQueueBytes: 1 << 20})
+	store, err := Open(t.Context(), backend.Env{}, &backendsv1.MemStore{MaxQueueBytes: 1 << 20})
 	require.NoError(t, err)
 	space, err := store.space("name")
 	require.NoError(t, err)
@@ -658,7 +659,7 @@ func (q queueTester) anything(random *rand.Rand, name, payload string, enqueued,
 }
 
 func TestTwoQueuesAreLockedWithoutDeadlock(t *testing.T) {
-	store, err := Open(t.Context(), nil)
+	store, err := Open(t.Context(), backend.Env{}, nil)
 	require.NoError(t, err)
 	defer func() { require.NoError(t, store.Close(t.Context())) }()
 	space, err := store.space("name")

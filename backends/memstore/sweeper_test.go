@@ -10,6 +10,8 @@ import (
 	"github.com/stretchr/testify/require"
 	"google.golang.org/protobuf/types/known/durationpb"
 
+	"github.com/prismgate/prism/runtime/backend"
+
 	keyvaluev1 "github.com/prismgate/prism/gen/go/prism/keyvalue/v1"
 )
 
@@ -17,7 +19,7 @@ import (
 func inBubble(t *testing.T, test func(t *testing.T, k *keyValue)) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
-		store, err := Open(t.Context(), nil)
+		store, err := Open(t.Context(), backend.Env{}, nil)
 		require.NoError(t, err)
 		space, err := store.space("name")
 		require.NoError(t, err)

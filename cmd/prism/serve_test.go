@@ -213,7 +213,7 @@ func TestServeOpensNothingWithoutABackend(t *testing.T) {
 	d.backends = nil
 	got := runLine(t, d, "serve", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0")
 	require.Equal(t, exitFailed, got.exit)
-	require.Contains(t, got.stderr, `prism: backend "memstore": this build knows what memstore is, and has no code for it`)
+	require.Contains(t, got.stderr, `prism: backend "memstore": open: this build knows what memstore is, and has no code for it`)
 	require.NotContains(t, got.stderr, "ready")
 }
 

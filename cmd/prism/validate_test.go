@@ -69,7 +69,9 @@ func dialing(t *testing.T, memstore func(context.Context) error, s *store) depen
 	d := built(t)
 	d.catalog = testcatalog.New(t)
 	d.backends = []backend.Type{
-		backend.Of("memstore", func(ctx context.Context, _ backend.Env, _ *backendsv1.MemStore) (*store, error) { return s, memstore(ctx) }),
+		backend.Of("memstore", func(ctx context.Context, _ backend.Env, _ *backendsv1.MemStore) (*store, error) {
+			return s, memstore(ctx)
+		}),
 		backend.Of("nats", func(context.Context, backend.Env, *configv1.Tls) (*store, error) {
 			s.opened++
 			return s, nil

@@ -3,9 +3,9 @@ package keyvaluetest_test
 import (
 	"bytes"
 	"context"
-	"runtime"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/prismgate/prism/gen/go/prism"
 	"github.com/prismgate/prism/runtime/fault"
@@ -145,7 +145,7 @@ func basicMutants() []mutant {
 				if err != nil {
 					return nil, err
 				}
-				runtime.Gosched()
+				time.Sleep(time.Millisecond) // so that others come between, however busy the machine is
 				_, err = right.Delete(ctx, request)
 				return &keyvaluev1.DeleteResponse{Deleted: there.GetExists()}, err
 			}}
@@ -172,7 +172,7 @@ func basicMutants() []mutant {
 					mu.Lock()
 					former[key] = old
 					mu.Unlock()
-					runtime.Gosched()
+					time.Sleep(time.Millisecond) // so that others come between, however busy the machine is
 					return response, err
 				},
 				get: func(ctx context.Context, request *keyvaluev1.GetRequest) (*keyvaluev1.GetResponse, error) {

@@ -3,7 +3,7 @@ package keyvaluetest_test
 import (
 	"bytes"
 	"context"
-	"runtime"
+	"time"
 
 	"github.com/prismgate/prism/gen/go/prism"
 	"github.com/prismgate/prism/runtime/fault"
@@ -53,7 +53,7 @@ func casMutants() []mutant {
 				if got.GetFound() != (request.Expected != nil) || !bytes.Equal(got.GetValue(), request.GetExpected()) {
 					return right.CompareAndSwap(ctx, request)
 				}
-				runtime.Gosched()
+				time.Sleep(time.Millisecond) // so that others come between, however busy the machine is
 				if _, err := basic.Set(ctx, &keyvaluev1.SetRequest{Key: request.GetKey(), Value: request.GetValue()}); err != nil {
 					return nil, err
 				}

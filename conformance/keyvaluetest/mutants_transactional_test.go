@@ -2,9 +2,9 @@ package keyvaluetest_test
 
 import (
 	"context"
-	"runtime"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/prismgate/prism/gen/go/prism"
 	"github.com/prismgate/prism/runtime/fault"
@@ -225,7 +225,7 @@ func transactionalMutants() []mutant {
 					if err != nil {
 						return nil, err
 					}
-					runtime.Gosched()
+					time.Sleep(time.Millisecond) // so that others come between, however busy the machine is
 				}
 				return &keyvaluev1.CommitResponse{}, nil
 			}

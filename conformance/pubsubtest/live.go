@@ -212,18 +212,17 @@ func live(t *testing.T, open Open, to toTopic) {
 			want = append(want, numbers(fmt.Sprint(p, "-"), each)...)
 		}
 		const visitors, visits = 2, 10
-		ctx := patiently(t)
 		concurrently(t, publishers+visitors, func(n int) error {
 			if n < publishers {
-				for _, p := range numbers(fmt.Sprint(n, "-"), each) {
-					if _, err := i.PubSubBasic.Publish(ctx, &pubsubv1.PublishRequest{Topic: "topic", Payload: []byte(p)}); err != nil {
+				for m, p := range numbers(fmt.Sprint(n, "-"), each) {
+					if err := publishPayload(t.Context(), i, m, []byte(p)); err != nil {
 						return err
 					}
 				}
 				return nil
 			}
 			for range visits {
-				if err := visit(ctx, i, all(i), n%2 == 0); err != nil {
+				if err := visit(patiently(t), i, all(i), n%2 == 0); err != nil {
 					return err
 				}
 			}
@@ -331,10 +330,9 @@ func overflow(t *testing.T, l *listener, first int, publish func(n int) error) i
 // requireRoom fails unless a subscriber that does not read is sent n messages all the same.
 func requireRoom(t *testing.T, i *prism.Interfaces, l *listener, n int) {
 	t.Helper()
-	ctx := patiently(t)
 	concurrently(t, 4, func(part int) error {
 		for m := part; m < n; m += 4 {
-			if _, err := i.PubSubBasic.Publish(ctx, &pubsubv1.PublishRequest{Topic: "topic", Payload: []byte(strconv.Itoa(m))}); err != nil {
+			if err := publishPayload(t.Context(), i, m, []byte(strconv.Itoa(m))); err != nil {
 				return err
 			}
 		}

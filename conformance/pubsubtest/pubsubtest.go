@@ -75,10 +75,10 @@ func eventually(t *testing.T, what string, holds func() bool) {
 	}
 }
 
-// patiently returns a context that ends when patience does, for calls that would wait for ever if something were wrong.
+// patiently returns a context for streams that would last for ever if something were wrong. It leaves time for many steps, each of which patience is meant for.
 func patiently(t *testing.T) context.Context {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	ctx, cancel := context.WithTimeout(t.Context(), 6*patience)
 	t.Cleanup(cancel)
 	return ctx
 }

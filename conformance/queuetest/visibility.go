@@ -90,12 +90,14 @@ func Visibility(t *testing.T, open Open) {
 	})
 	run("MessageComesBackToItsOldPlace", func(t *testing.T, basic queuev1.Basic, visibility queuev1.Visibility) {
 		enqueueAll(t, basic, "queue", "a", "b", "c")
-		a, b, c := mustLease(t, visibility, "queue", time.Hour), mustLease(t, visibility, "queue", shortestLease), mustLease(t, visibility, "queue", time.Hour)
+		a, b, c := mustLease(t, visibility, "queue", time.Hour), mustLease(t, visibility, "queue", time.Hour), mustLease(t, visibility, "queue", time.Hour)
 		enqueueAll(t, basic, "queue", "d", "e")
 		release(t, visibility, "queue", c.GetReceipt())
 		requireFirst(t, basic, "queue", "c")
 		release(t, visibility, "queue", a.GetReceipt())
 		requireFirst(t, basic, "queue", "a")
+		_, err := visibility.ExtendVisibility(t.Context(), &queuev1.ExtendVisibilityRequest{Queue: "queue", Receipt: b.GetReceipt(), VisibilityTimeout: durationpb.New(shortestLease)})
+		require.NoError(t, err)
 		requireStaleSoon(t, visibility, "queue", b.GetReceipt())
 		eventually(t, "the message whose time is over is back", func() bool {
 			first, second := mustLease(t, visibility, "queue", time.Hour), mustLease(t, visibility, "queue", time.Hour)

@@ -30,7 +30,7 @@ func TestAnInterfaceIsOneProtoAndOneSuite(t *testing.T) {
 	require.NoError(t, os.WriteFile(method, content, 0o644))
 
 	// The suite runs without being listed anywhere.
-	require.Contains(t, run(t, scratch, "go", "test", "-v", "-run", "/keyvalue_counter", "./backends/memstore"), "keyvalue_counter/AMissingKeyCountsAsZero")
+	require.Contains(t, run(t, scratch, "go", "test", "-v", "-run", "TestRoutes/value/keyvalue_counter", "./backends/memstore"), "keyvalue_counter/AMissingKeyCountsAsZero")
 
 	// A client calls it through a gateway: the command line knows it, and serves and calls it.
 	write(t, filepath.Join(scratch, "internal/scratchcall/main_test.go"), callCounter)
@@ -65,6 +65,7 @@ func TestABackendIsOneSchemaFileAndOneFolder(t *testing.T) {
 	overlay(t, scratch, "testdata/backend")
 	run(t, scratch, "make", "generate")
 	run(t, scratch, "go", "test", "./backends/scratch")
+	require.Contains(t, run(t, scratch, "go", "run", "./internal/testcells", "scratch"), "cells ran whole and passed")
 	require.Contains(t, read(t, filepath.Join(scratch, "docs/backends.md")), "scratch")
 }
 

@@ -31,6 +31,7 @@ var ForbiddenCalls = []Forbidden{
 		{"cmd/prism", "main makes the context that everything else gets"},
 		{"examples/...", "main makes the context that everything else gets"},
 		{"internal/tour", "main makes the context that everything else gets"},
+		{"internal/testcells", "main makes the context that everything else gets"},
 		{"internal/demo", "main makes the context that everything else gets"},
 		{"internal/interop/...", "main makes the context that everything else gets"},
 	}},

@@ -1,9 +1,20 @@
 // Package testenv starts real servers for tests, benchmarks and the demo: on ports of their own, with their data in a temporary folder, and stopped with whoever started them, also
 // when that is killed.
 //
-// A server is one file: a [Kind] that says which programs it needs, how its folder is prepared, how it is started, and how to tell that it is ready. A program is looked for in
-// .build/servers of the module, which `make servers` fills, then on the PATH and where Debian puts it. A server that is missing skips a test on a developer's machine, loudly, and fails it
-// where PRISM_SERVERS names it, as CI does.
+// A program is looked for in .build/servers of the module, which `make servers` fills, then on the PATH and where Debian puts it. A server that is missing skips a test on a developer's
+// machine, loudly, and fails it where PRISM_SERVERS names it, as CI does.
+//
+// # The next server
+//
+// A server is one file with one [Kind]: redis.go is the shortest. It says
+//
+//   - which Programs it needs, and what to tell who has not got them (Install). What a package manager has goes into install.sh, what is a Go module into a module of its own under tools/ and
+//     into `make servers`;
+//   - how its folder is prepared (Prepare): a configuration file, an empty database;
+//   - with which Arguments it is started: it listens on [Server.Port] of 127.0.0.1 alone, keeps everything in [Server.Folder], stays in the foreground, and takes the test's own options last;
+//   - when it is Ready: when it answers a request, not when its port is open.
+//
+// Then it is added to the kinds of this package's tests, which show that it starts, stops, can be frozen and killed, keeps its port and its data, and ends with a test that is killed.
 package testenv
 
 import (
@@ -12,6 +23,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
@@ -62,6 +74,7 @@ type Server struct {
 	Options []string
 
 	programs map[string]string
+	lock     *os.File // shows other processes that the folder is in use
 	as       *syscall.Credential
 	mu       sync.Mutex
 	command  *exec.Cmd
@@ -90,7 +103,7 @@ func New(ctx context.Context, kind *Kind, options ...string) (*Server, error) {
 		return nil, err
 	}
 	s.Port = port
-	if s.Folder, err = os.MkdirTemp("", "prism-"+kind.Name+"-"); err != nil {
+	if s.Folder, s.lock, err = newFolder(kind.Name); err != nil {
 		return nil, err
 	}
 	if err := s.prepare(ctx); err != nil {
@@ -221,7 +234,9 @@ func (s *Server) signalAll(signal syscall.Signal) error {
 }
 
 // Close stops the server and removes its folder.
-func (s *Server) Close() error { return errors.Join(s.Stop(), os.RemoveAll(s.Folder)) }
+func (s *Server) Close() error {
+	return errors.Join(s.Stop(), os.RemoveAll(s.Folder), s.lock.Close())
+}
 
 // Start starts a server of a kind for one test, with options of the test's own besides the kind's arguments.
 func Start(t testing.TB, kind *Kind, options ...string) *Server {
@@ -269,11 +284,10 @@ func Shared(t testing.TB, kind *Kind) *Server {
 
 // Main is for TestMain of packages that share servers: it runs the tests and then stops what they shared.
 func Main(m *testing.M) {
-	code := m.Run()
+	m.Run() // the code that it returns is the process's
 	for _, s := range shared.servers {
 		_ = s.Close()
 	}
-	os.Exit(code)
 }
 
 // missing skips a test whose server is not installed, or fails it where the server was named.
@@ -320,13 +334,18 @@ func moduleRoot() string {
 	}
 }
 
+// freePort returns a port that nobody listens on. It is below those that the system gives to connections, from 32768: a client might get one of them while its server is down for a moment.
 func freePort() (int, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // it is closed in the next line
-	if err != nil {
-		return 0, err
+	var failure error
+	for range 100 {
+		port := 20000 + rand.IntN(12000)
+		l, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port))) //nolint:noctx // it is closed in the next line
+		if err == nil {
+			return port, l.Close()
+		}
+		failure = err
 	}
-	defer func() { _ = l.Close() }()
-	return l.Addr().(*net.TCPAddr).Port, nil
+	return 0, failure
 }
 
 // startWithParent starts a command that the kernel kills when this process ends, however it ends. The kernel looks at the thread that started the child, so that thread stays.

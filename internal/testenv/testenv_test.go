@@ -12,7 +12,7 @@ func TestMain(m *testing.M) { testenv.Main(m) }
 
 func TestServersStartStopFreezeAndStartAgain(t *testing.T) {
 	t.Parallel()
-	for _, kind := range []*testenv.Kind{testenv.Redis, testenv.Postgres, testenv.NATS} {
+	for _, kind := range kinds() {
 		t.Run(kind.Name, func(t *testing.T) {
 			t.Parallel()
 			s := testenv.Start(t, kind)

@@ -22,6 +22,7 @@ import (
 
 	"github.com/prismgate/prism/backends/memstore"
 	"github.com/prismgate/prism/gen/go/prism"
+	"github.com/prismgate/prism/internal/testrace"
 	"github.com/prismgate/prism/runtime/backend"
 )
 
@@ -58,8 +59,8 @@ var failedCase = regexp.MustCompile(`(?m)^ +--- FAIL: TestMutantChild/(\S+) `)
 // Reject runs every suite against its mutants: each must fail in at least one case, in a process of its own so that its failure is not ours.
 func Reject(t *testing.T, suites []Suite) {
 	t.Helper()
-	if testing.Short() {
-		t.Skip("runs every suite once per mutant, which takes a minute")
+	if testing.Short() || testrace.Enabled {
+		t.Skip("runs every suite once per mutant, which takes a minute; `go test` without -short and -race does it, and `make mutants`")
 	}
 	type result struct {
 		suite, mutant string

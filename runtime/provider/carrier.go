@@ -132,12 +132,12 @@ func (c *carrier) endLocked(err error) {
 		return
 	}
 	c.ended, c.err = true, err
+	c.out.clear()
 	for _, call := range c.calls {
 		switch call.state {
 		case running:
 			call.ctx.end(context.Canceled)
 		default:
-			c.out.withdraw(&call.parcel)
 			call.gone()
 		}
 	}
@@ -238,6 +238,8 @@ func (c *carrier) start(i item) error {
 		return broken("call %d was started after call %d; ids begin at 1 and rise", i.call, c.lastID)
 	case !c.shared && c.lastID > 0:
 		return broken("a second call on a stream of its own")
+	case len(c.calls) >= mostUnread:
+		return broken("the answers to %d calls are not read", mostUnread)
 	}
 	s, err := readStart(i.content)
 	if err != nil {

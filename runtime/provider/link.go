@@ -232,10 +232,10 @@ func (l *link) shutdown(ctx context.Context, request *providerv1.ShutdownRequest
 	return nil
 }
 
-// drain waits until the calls of the shared stream have ended, and closes the link.
-func (l *link) drain(most time.Duration) {
+// drain waits until the calls of the link have ended, or its instance is closed, and closes the link.
+func (l *link) drain(ctx context.Context, most time.Duration) {
 	defer l.close()
-	ctx, cancel := context.WithTimeout(l.ctx, most)
+	ctx, cancel := context.WithTimeout(ctx, most)
 	defer cancel()
 	ticker := time.NewTicker(tickInterval)
 	defer ticker.Stop()

@@ -61,7 +61,7 @@ func (m *metadata) set(name, value string) {
 	*m = append(kept, entry{name, value})
 }
 
-// appendTo appends the entries as a repeated field. What would be more than the bound is left out.
+// appendTo appends the entries as a repeated field. What would be more than the bound is left out, and what is neither printable ASCII nor binary.
 func (m metadata) appendTo(message []byte, n number) []byte {
 	for _, e := range m {
 		value := e.value
@@ -71,6 +71,8 @@ func (m metadata) appendTo(message []byte, n number) []byte {
 				continue
 			}
 			value = decoded
+		} else if strings.ContainsFunc(value, notPrintable) {
+			continue // a header of HTTP may have more than the protocol carries
 		}
 		size := protowire.SizeBytes(len(e.name)) + protowire.SizeBytes(len(value)) + 2
 		if len(message)+size+8 > maxMetadata {
@@ -81,6 +83,8 @@ func (m metadata) appendTo(message []byte, n number) []byte {
 	}
 	return message
 }
+
+func notPrintable(r rune) bool { return r < ' ' || r > '~' }
 
 // read adds one entry.
 func (m *metadata) read(content []byte) error {

@@ -194,7 +194,7 @@ func (i *Instance) watch(l *link) {
 		i.status.Openings.Add(1)
 		i.status.Unavailable("its provider does not answer")
 		i.log.Warn("the backend's provider does not answer; its calls are refused until it does", slog.Any("error", l.why))
-		i.running.Go(func() { l.drain(i.leaveTime(l)) })
+		i.running.Go(func() { l.drain(i.ctx, i.leaveTime(l)) })
 		if l = i.again(); l == nil {
 			return
 		}

@@ -71,6 +71,16 @@ func (o *outbox) withdraw(p *parcel) (begun bool) {
 	return p.begun
 }
 
+// clear takes all parcels back. It needs the lock.
+func (o *outbox) clear() {
+	for p := o.head; p != nil; {
+		next := p.next
+		p.queued, p.next = false, nil
+		p = next
+	}
+	o.head, o.tail = nil, nil
+}
+
 func (o *outbox) remove(before, p *parcel) {
 	if before == nil {
 		o.head = p.next

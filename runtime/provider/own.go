@@ -148,8 +148,7 @@ func (s *ownStream) take(one item) (whole bool, err error) {
 		if err == nil && last == 0 {
 			err = fault.New(fault.Unavailable, "the provider ends the instance: %s", clipped(reason, 200))
 		}
-		s.link.lose(fault.New(fault.Unavailable, "the provider ends the instance"))
-		return false, s.failed(err)
+		return false, s.failed(err) // the link has its own on the shared stream, whose calls are finished
 	case responseHeader:
 		return false, s.failed(readHeader(one.content, &s.header))
 	case responseChunk:

@@ -25,6 +25,8 @@ import (
 const (
 	// maxCalls and maxStreams are what one gateway may have under way at an instance.
 	maxCalls, maxStreams = 10_000, 50_000
+	// mostUnread bounds the calls of a stream that are under way, refused or given up, and whose answers were not sent: a peer that asks and does not read is no peer.
+	mostUnread = 4 * maxCalls
 	// maxHeld bounds the bytes of the requests of one stream that are not served yet.
 	maxHeld = 256 << 20
 	// maxNamespaces bounds the namespaces of an instance: each is memory, and who calls names them.

@@ -280,6 +280,7 @@ func (s *sharedStream) over(why error) {
 	s.out.Lock()
 	if s.err == nil {
 		s.err = unavailable(why)
+		s.out.clear()
 		for _, p := range s.calls {
 			p.outcome.err = s.err
 			s.end(p)

@@ -1,0 +1,68 @@
+package testroutes
+
+import (
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/prismgate/prism/client"
+	"github.com/prismgate/prism/internal/testrace"
+	"github.com/prismgate/prism/runtime/catalog"
+)
+
+// Route is a way on which a backend is reached.
+type Route struct {
+	// Name is the route's name, in subtests and in the table of cells.
+	Name string
+
+	open func(t *testing.T, s subject) opener
+	// runs tells whether an interface is run; nil runs all.
+	runs func(name string) bool
+	// fast routes are run under the race detector, which makes everything take several times as long, and slow ones are not.
+	fast bool
+}
+
+func protocol(name string, fast bool, options ...client.Option) Route {
+	return Route{Name: name, fast: fast, open: func(t *testing.T, s subject) opener { return gateways(t, s, 1, options...) }}
+}
+
+// Routes returns every route, in the order of the table.
+func Routes() []Route {
+	return []Route{
+		{Name: "value", open: value, fast: true},
+		protocol("grpc", true),
+		protocol("grpcweb", false, client.WithProtocol(client.GRPCWeb)),
+		protocol("connect", false, client.WithProtocol(client.Connect)),
+		protocol("connect-http1", false, client.WithProtocol(client.Connect), client.WithHTTP1()),
+		{Name: "sidecar", open: sidecar},
+		{Name: "two-gateways", open: func(t *testing.T, s subject) opener { return gateways(t, s, 2) }, runs: outlives},
+	}
+}
+
+// Of returns the routes that a backend's suites are run over.
+func Of(backend string) []Route {
+	return slices.DeleteFunc(Routes(), func(r Route) bool {
+		if backend == "memstore" {
+			return r.Name == "two-gateways" // what it holds is in one process, and two share nothing
+		}
+		// What protocols do to messages does not depend on the backend: MemStore, which costs nothing, shows the rarer ones.
+		return r.Name == "grpcweb" || r.Name == "connect-http1"
+	})
+}
+
+// outlives tells whether an interface has handles, or groups that several gateways serve: something that one call gives and another call, on another gateway, uses.
+func outlives(name string) bool {
+	return name == "keyvalue_scan" || name == "keyvalue_transactional" || strings.HasPrefix(name, "pubsub_") || strings.HasPrefix(name, "queue_")
+}
+
+// Interfaces returns the names of the interfaces of a backend whose suites are run over the route, in the order of their names. What is not served to clients has no suite.
+func (r Route) Interfaces(known *catalog.Catalog, backend catalog.Backend) []string {
+	return slices.DeleteFunc(slices.Sorted(slices.Values(backend.Implements)), func(name string) bool {
+		declared, ok := known.Interface(name)
+		return ok && declared.Kind == catalog.SlotKind || r.runs != nil && !r.runs(name)
+	})
+}
+
+func (r Route) skipped() bool {
+	return testing.Short() && r.Name != "value" || testrace.Enabled && !r.fast
+}
