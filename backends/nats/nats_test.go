@@ -3,15 +3,12 @@ package nats_test
 import (
 	"fmt"
 	"math/rand/v2"
-	"strconv"
-	"sync/atomic"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/prismgate/prism/backends/nats"
 	"github.com/prismgate/prism/gen/go/prism"
-	"github.com/prismgate/prism/gen/go/suites"
 	"github.com/prismgate/prism/internal/testenv"
 	"github.com/prismgate/prism/runtime/backend"
 
@@ -39,13 +36,4 @@ func namespace(t *testing.T, store *nats.Store, name string) *prism.Interfaces {
 	interfaces, err := store.Namespace(t.Context(), name)
 	require.NoError(t, err)
 	return interfaces.Interfaces()
-}
-
-// TestConformance runs the suite of every interface that nats implements.
-func TestConformance(t *testing.T) {
-	store := open(t, at(testenv.Shared(t, testenv.NATS)))
-	var names atomic.Int64
-	suites.Run(t, func(t *testing.T) *prism.Interfaces {
-		return namespace(t, store, "namespace-"+strconv.FormatInt(names.Add(1), 10))
-	})
 }

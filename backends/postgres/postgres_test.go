@@ -3,18 +3,15 @@ package postgres_test
 import (
 	"context"
 	"crypto/rand"
-	"fmt"
 	"log/slog"
 	"os"
 	"strings"
-	"sync/atomic"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/prismgate/prism/backends/postgres"
 	"github.com/prismgate/prism/gen/go/prism"
-	"github.com/prismgate/prism/gen/go/suites"
 	"github.com/prismgate/prism/internal/testenv"
 	"github.com/prismgate/prism/runtime/backend"
 
@@ -63,13 +60,4 @@ func namespace(t *testing.T, store *postgres.Store, name string) *prism.Interfac
 	interfaces, err := store.Namespace(t.Context(), name)
 	require.NoError(t, err)
 	return interfaces.Interfaces()
-}
-
-// TestConformance runs the suite of every interface that postgres implements.
-func TestConformance(t *testing.T) {
-	store := open(t, &backendsv1.Postgres{Schema: schema()})
-	var names atomic.Int64
-	suites.Run(t, func(t *testing.T) *prism.Interfaces {
-		return namespace(t, store, fmt.Sprint("namespace-", names.Add(1)))
-	})
 }

@@ -1,7 +1,6 @@
 package redis_test
 
 import (
-	"crypto/rand"
 	"testing"
 	"time"
 
@@ -10,7 +9,6 @@ import (
 
 	"github.com/prismgate/prism/backends/redis"
 	"github.com/prismgate/prism/gen/go/prism"
-	"github.com/prismgate/prism/gen/go/suites"
 	"github.com/prismgate/prism/internal/testenv"
 	"github.com/prismgate/prism/runtime/backend"
 
@@ -18,13 +16,6 @@ import (
 )
 
 func TestMain(m *testing.M) { testenv.Main(m) }
-
-// TestConformance runs the suites against a server. Every value has a namespace of its own, on one instance.
-func TestConformance(t *testing.T) {
-	t.Parallel()
-	store := open(t, &backendsv1.Redis{Address: testenv.Shared(t, testenv.Redis).Address()})
-	suites.Run(t, func(t *testing.T) *prism.Interfaces { return namespace(t, store, rand.Text()) })
-}
 
 // open returns an instance that is closed with the test.
 func open(t *testing.T, config *backendsv1.Redis) *redis.Store {

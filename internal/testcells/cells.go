@@ -14,7 +14,7 @@ import (
 	"github.com/prismgate/prism/runtime/catalog"
 )
 
-// cell is one interface of one backend over one route.
+// cell is one interface of one backend over one route, or the comparison of a data model with MemStore.
 type cell struct{ folder, route, name string }
 
 // result is what became of a cell.
@@ -30,7 +30,7 @@ func expected(known *catalog.Catalog, backends []catalog.Backend) []cell {
 	var cells []cell
 	for _, backend := range backends {
 		for _, route := range testroutes.Of(backend.Name) {
-			for _, name := range route.Interfaces(known, backend) {
+			for _, name := range route.Cells(known, backend) {
 				cells = append(cells, cell{folder(backend.Name), route.Name, name})
 			}
 		}

@@ -22,26 +22,17 @@ import (
 	"github.com/prismgate/prism/runtime/fault"
 )
 
-// Run runs the machine of every data model that the subject offers, as subtests.
-func Run(t *testing.T, open func(t *testing.T) *prism.Interfaces) {
-	t.Helper()
-	offered := open(t)
-	for _, machine := range []struct {
-		name    string
-		offered bool
-		run     func(t rapid.TB, subject, oracle *prism.Interfaces)
-	}{
-		{"keyvalue", offered.KeyValueBasic != nil, KeyValue},
-		{"pubsub", offered.PubSubBasic != nil, PubSub},
-		{"queue", offered.QueueBasic != nil, Queue},
-	} {
-		if machine.offered {
-			t.Run(machine.name, func(t *testing.T) {
-				t.Parallel()
-				machine.run(t, open(t), Oracle(t))
-			})
-		}
-	}
+// Machine compares a subject with an oracle.
+type Machine struct {
+	// Model is the data model, as the catalog names of its interfaces begin.
+	Model string
+	// Run makes random operations on both, and fails when they answer differently.
+	Run func(t rapid.TB, subject, oracle *prism.Interfaces)
+}
+
+// Machines are those that there are.
+func Machines() []Machine {
+	return []Machine{{"keyvalue", KeyValue}, {"pubsub", PubSub}, {"queue", Queue}}
 }
 
 // Oracle returns a fresh namespace of MemStore.

@@ -63,6 +63,15 @@ func (r Route) Interfaces(known *catalog.Catalog, backend catalog.Backend) []str
 	})
 }
 
+// Cells returns the names of what is run over the route: the interfaces, and the data models that are compared with MemStore.
+func (r Route) Cells(known *catalog.Catalog, backend catalog.Backend) []string {
+	cells := r.Interfaces(known, backend)
+	for _, machine := range machinesOf(backend) {
+		cells = append(cells, machine.Model)
+	}
+	return cells
+}
+
 func (r Route) skipped() bool {
 	return testing.Short() && r.Name != "value" || testrace.Enabled && !r.fast
 }

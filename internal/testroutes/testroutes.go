@@ -7,7 +7,8 @@
 //		testroutes.Conformance(t, &configv1.BackendInstance{Name: "subject", Type: "redis", Config: ...})
 //	}
 //
-// One interface of a backend over one route is a cell, and a subtest: TestRoutes/grpc/keyvalue_scan. `make cells` runs all cells and fails when one is missing. Cases that a backend
+// One interface of a backend over one route is a cell, and a subtest: TestRoutes/grpc/keyvalue_scan. So is the comparison of a data model with MemStore by random operations:
+// TestRoutes/grpc/keyvalue. `make cells` runs all cells and fails when one is missing. Cases that a backend
 // cannot pass yet are listed in known_gaps.txt in its folder, see [Gaps].
 package testroutes
 
@@ -21,6 +22,7 @@ import (
 	configv1 "github.com/prismgate/prism/gen/go/prism/config/v1"
 	"github.com/prismgate/prism/gen/go/registry"
 	"github.com/prismgate/prism/gen/go/suites"
+	"github.com/prismgate/prism/internal/testmachine"
 	"github.com/prismgate/prism/runtime/catalog"
 )
 
@@ -49,8 +51,16 @@ func Conformance(t *testing.T, instance *configv1.BackendInstance) {
 				require.GreaterOrEqual(t, i, 0, "%s has no suite", name)
 				t.Run(name, func(t *testing.T) { gaps.run(t, all[i], open) })
 			}
+			for _, machine := range machinesOf(backend) {
+				t.Run(machine.Model, func(t *testing.T) { machine.Run(t, open(t), testmachine.Oracle(t)) })
+			}
 		})
 	}
+}
+
+// machinesOf are the machines of the data models that a backend implements.
+func machinesOf(backend catalog.Backend) []testmachine.Machine {
+	return slices.DeleteFunc(testmachine.Machines(), func(m testmachine.Machine) bool { return !slices.Contains(backend.Implements, m.Model+"_basic") })
 }
 
 // subject is what is tested.

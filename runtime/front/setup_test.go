@@ -86,7 +86,9 @@ func serve(t *testing.T, server *configv1.Server, insecure bool) *served {
 	require.NoError(t, err)
 	require.NoError(t, s.metrics.Register(s.Collector()))
 	rest := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "rest") })
-	go func() { s.ended <- s.Serve(routes(), front.NewAdminHandler(s.state, s.metrics, func(func(string) bool) {}, rest)) }()
+	go func() {
+		s.ended <- s.Serve(routes(), front.NewAdminHandler(s.state, s.metrics, func(func(string) bool) {}, rest))
+	}()
 	t.Cleanup(func() {
 		require.NoError(t, s.Close())
 		select {
