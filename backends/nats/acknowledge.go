@@ -140,6 +140,9 @@ func (s *Store) makeRoom(ctx context.Context, receipts []receipt) {
 			open.settle(sequences)
 		}
 	}
+	for _, r := range receipts { // the stream may be another gateway's, or have ended
+		s.sends.settled(sent{r.generation, r.sequence()})
+	}
 }
 
 func errReceipt(i int) error {

@@ -9,12 +9,12 @@ import (
 const (
 	// clockAgain is after how long the server is asked for its time again, when somebody needs it.
 	clockAgain = 10 * time.Second
-	// clockDrift is how much faster than the server's the gateway's clock may run, in parts of a million. Time that was told is aged by it, so that nothing expires early.
-	clockDrift = 500
+	// clockDrift is how much faster than the server's the gateway's clock may run: one part of so many. Time that was told is aged by it, so that nothing expires early.
+	clockDrift = 2000
 )
 
 // clock tells the server's time, which is the only one that expiry goes by: the same for all gateways, and the one that messages are stamped with. What it tells is never ahead of the
-// server's, and behind it by at most the time that a question takes.
+// server's, and behind it by at most the time that a question takes and the drift since.
 type clock struct {
 	ask func(ctx context.Context) (time.Time, error)
 
@@ -28,7 +28,7 @@ func (c *clock) now(ctx context.Context) (time.Time, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if !c.since.IsZero() && time.Since(c.since) < clockAgain {
-		return c.told.Add(time.Since(c.since)), nil
+		return c.aged(time.Now()), nil
 	}
 	begin := time.Now()
 	told, err := c.ask(ctx)
@@ -37,8 +37,7 @@ func (c *clock) now(ctx context.Context) (time.Time, error) {
 	}
 	answered := time.Now()
 	if !c.since.IsZero() {
-		passed := answered.Sub(c.since)
-		aged := c.told.Add(passed - passed*clockDrift/1_000_000)
+		aged := c.aged(answered)
 		// What was told before may be the better bound, unless the server's clock was set back.
 		if aged.After(told) && !aged.After(told.Add(answered.Sub(begin))) {
 			told = aged
@@ -46,4 +45,10 @@ func (c *clock) now(ctx context.Context) (time.Time, error) {
 	}
 	c.told, c.since = told, answered
 	return told, nil
+}
+
+// aged is the least that the server's time can be, by what it has told.
+func (c *clock) aged(at time.Time) time.Time {
+	passed := at.Sub(c.since)
+	return c.told.Add(passed - passed/clockDrift)
 }

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"net/url"
 	"os"
 	"strconv"
 	"strings"
@@ -103,7 +104,10 @@ func connectFailed(err error) error {
 	var name x509.HostnameError
 	var certificate *tls.CertificateVerificationError
 	var record tls.RecordHeaderError
+	var malformed *url.Error
 	switch {
+	case errors.As(err, &malformed): // it repeats the URL
+		return errors.New("urls: one of them is no URL; write nats://host:port, and what is special in a user or password as %XX")
 	case errors.Is(err, nats.ErrNoServers):
 		return errors.New("nothing answers at any of urls; start the NATS server, or correct urls")
 	case errors.Is(err, nats.ErrAuthorization), errors.Is(err, nats.ErrAuthExpired), errors.Is(err, nats.ErrAuthRevoked), errors.Is(err, nats.ErrAccountAuthExpired):

@@ -143,11 +143,13 @@ func (p *pubSub) newRecord(ctx context.Context, request *pubsubv1.SubscribeDurab
 			made.Known = at
 			return made, nil
 		}
-		return made, p.startGone(ctx, &made, sequence+1)
+		made.Missed, err = p.startGone(ctx, sequence+1)
+		return made, err
 	case *pubsubv1.SubscribeDurableRequest_StartTime:
 		made.NotBefore = ceilMilliseconds(start.StartTime.AsTime())
 		if made.NotBefore < now.Add(-p.store.retention).UnixMilli() {
-			return made, p.startGone(ctx, &made, 1)
+			made.Missed, err = p.startGone(ctx, 1)
+			return made, err
 		}
 	default:
 		if request.GetStartPoint() == pubsubv1.StartPoint_START_POINT_EARLIEST {
@@ -164,11 +166,10 @@ func (p *pubSub) newRecord(ctx context.Context, request *pubsubv1.SubscribeDurab
 	return made, nil
 }
 
-// startGone notes whether messages are gone that a new subscription was to start with: some that came behind a sequence, of whichever topic, which is all that the server tells.
-func (p *pubSub) startGone(ctx context.Context, made *record, next uint64) error {
+// startGone tells whether messages are gone that a new subscription was to start with: some from a sequence on, of whichever topic, which is all that the server tells.
+func (p *pubSub) startGone(ctx context.Context, next uint64) (bool, error) {
 	first, err := p.store.firstKept(ctx)
-	made.Missed = first > next
-	return err
+	return first > next, err
 }
 
 // timeOf returns when a message of the stream of topics was kept, in milliseconds since 1970; 0 when it is not there any more.
@@ -214,7 +215,17 @@ func (d *durable) consume(ctx context.Context) error {
 	})
 }
 
-// forget removes the record and the consumer, if they are still of this generation, and ends the streams on all gateways.
+// still tells whether the subscription is there as it was loaded. The consumer of one that was forgotten is removed: it may have been made after that.
+func (d *durable) still(ctx context.Context) (bool, error) {
+	now := durable{pubSub: d.pubSub, hash: d.hash}
+	there, err := now.load(ctx)
+	if err != nil || there && now.record.Generation == d.record.Generation {
+		return err == nil, err
+	}
+	return false, d.removeConsumer(ctx)
+}
+
+// forget removes the record, if it is still of this generation, and the consumer, and ends the streams on all gateways. Who repeats it finishes what was begun.
 func (d *durable) forget(ctx context.Context, generation uint64) error {
 	for {
 		there, err := d.load(ctx)
@@ -222,7 +233,8 @@ func (d *durable) forget(ctx context.Context, generation uint64) error {
 			return err
 		}
 		if !there || d.record.Generation != generation {
-			return nil
+			d.record.Generation = generation
+			break
 		}
 		err = d.save(ctx, true)
 		if err == nil {
@@ -232,13 +244,18 @@ func (d *durable) forget(ctx context.Context, generation uint64) error {
 			return err
 		}
 	}
-	err := d.store.do(ctx, "nats.pubsub.Unsubscribe", true, func(ctx context.Context) error {
+	err := d.removeConsumer(ctx)
+	d.store.endGeneration(generation)
+	return errors.Join(err, d.store.tell(ctx, everyGateway, note{Forgotten: generation}))
+}
+
+// removeConsumer removes the consumer of the record's generation.
+func (d *durable) removeConsumer(ctx context.Context) error {
+	return d.store.do(ctx, "nats.pubsub.Unsubscribe", true, func(ctx context.Context) error {
 		err := d.store.topics.DeleteConsumer(ctx, d.consumer())
-		if errors.Is(err, jetstream.ErrConsumerNotFound) {
+		if isGone(err) {
 			return nil
 		}
 		return err
 	})
-	d.store.endGeneration(generation)
-	return errors.Join(err, d.store.tell(ctx, everyGateway, note{Forgotten: generation}))
 }

@@ -72,19 +72,12 @@ func (p *pubSub) SubscribeDurable(ctx context.Context, request *pubsubv1.Subscri
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	d, err := p.durable(ctx, request)
+	s, err := p.openDurable(ctx, request)
 	if err != nil {
 		return err
 	}
-	s, err := d.open(request)
-	if err != nil {
-		return err
-	}
-	defer func() {
-		s.stream.End(nil)
-		s.leave()
-	}()
-	if err := s.watch.look(ctx, d); err != nil {
+	defer s.close()
+	if err := s.watch.look(ctx, s.durable); err != nil {
 		return err
 	}
 	subscribed := &pubsubv1.Subscribed{SubscriptionId: s.stream.ID()}
@@ -96,12 +89,39 @@ func (p *pubSub) SubscribeDurable(ctx context.Context, request *pubsubv1.Subscri
 			return nil
 		}
 		err := send(next.response)
-		s.sent(next.delivery)
+		s.sent(next.delivery, err)
 		if err == nil && next.delivery == nil {
 			s.watch.told()
 		}
 		return err
 	})
+}
+
+// openDurable opens a stream of a durable subscription. When that was forgotten meanwhile it begins again; from here on the stream hears when it is.
+func (p *pubSub) openDurable(ctx context.Context, request *pubsubv1.SubscribeDurableRequest) (*durableStream, error) {
+	for {
+		d, err := p.durable(ctx, request)
+		if err != nil {
+			return nil, err
+		}
+		s, err := d.open(request)
+		if err != nil {
+			return nil, err
+		}
+		there, err := d.still(ctx)
+		if there {
+			return s, nil
+		}
+		s.close()
+		if err != nil {
+			return nil, err
+		}
+	}
+}
+
+func (s *durableStream) close() {
+	s.stream.End(nil)
+	s.leave()
 }
 
 // open opens a stream.
@@ -244,7 +264,7 @@ func (s *durableStream) received(m *nats.Msg) (sending, error) {
 	}
 	made := &delivery{sequence: kept.Sequence.Stream, reply: m.Reply, given: time.Now()}
 	return sending{delivery: made, response: &pubsubv1.SubscribeDurableResponse{Event: &pubsubv1.SubscribeDurableResponse_Message{Message: &pubsubv1.DurableMessage{
-		Message: message, DeliveryCount: uint32(min(kept.NumDelivered, 1<<32-1)), //nolint:gosec // it is bounded
+		Message: message, DeliveryCount: s.store.sends.of(s.counted(made)) + 1,
 		Receipt: s.receipt(s.subscription, s.topic, receipt{s.record.Generation, s.number, s.store.gateway, m.Reply}),
 	}}}}, nil
 }
@@ -267,8 +287,11 @@ func (s *durableStream) begin(d *delivery) bool {
 	return !left
 }
 
-// sent begins to await the acknowledgement of a message, unless it has come already.
-func (s *durableStream) sent(d *delivery) {
+// counted is what a delivery counts for.
+func (s *durableStream) counted(d *delivery) sent { return sent{s.record.Generation, d.sequence} }
+
+// sent begins to await the acknowledgement of a message, unless it has come already. One that could not be sent is not counted.
+func (s *durableStream) sent(d *delivery, err error) {
 	if d == nil {
 		return
 	}
@@ -279,6 +302,9 @@ func (s *durableStream) sent(d *delivery) {
 	now := time.Now()
 	if s.window[d.sequence] != d {
 		return
+	}
+	if err == nil {
+		s.store.sends.add(s.counted(d))
 	}
 	if now.Sub(d.given) > ackSlack/2 {
 		d.given = now
@@ -304,6 +330,7 @@ func (s *durableStream) settle(sequences []uint64) {
 	s.mu.Lock()
 	for _, sequence := range sequences {
 		delete(s.window, sequence)
+		s.store.sends.settled(sent{s.record.Generation, sequence})
 	}
 	s.mu.Unlock()
 	s.stream.Signal()

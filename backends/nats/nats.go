@@ -36,8 +36,8 @@
 //
 // # Limits
 //
-// The delivery count is the server's: a message that was fetched for a stream which ended before it could be sent counts as sent. The server does not tell which messages of a
-// subscription retention has removed. While streams are open, and between streams that are less than the retention apart, a Missed comes only when some are gone. After a longer absence
+// The delivery count counts what the gateway that sends the message has sent of it: what other gateways sent, or the same one before it was started, does not count. The server does not
+// tell which messages of a subscription retention has removed. While streams are open, and between streams that are less than the retention apart, a Missed comes only when some are gone. After a longer absence
 // a Missed comes when anything was removed from the stream of topics, also of another topic. A subscriber of ordered messages that is slower than the retention may be told of a Missed
 // when only what it has been sent is gone.
 //
@@ -108,6 +108,7 @@ type Store struct {
 	unsettled  []delivery // what could not be given back while the connection was lost
 
 	lastDurable atomic.Uint64
+	sends       sends
 }
 
 // Open connects to the server and looks whether it will do. It changes nothing there.

@@ -32,6 +32,7 @@ func TestOpenSaysWhatIsWrongAndWhatWouldBeRight(t *testing.T) {
 	secret := &configv1.Secret{Source: &configv1.Secret_Env{Env: "PASSWORD"}}
 	plain := testenv.Shared(t, testenv.NATS)
 	requireRefused(t, "nothing answers at any of urls", &backendsv1.Nats{Urls: []string{"nats://127.0.0.1:1"}})
+	requireRefused(t, "urls: one of them is no URL", &backendsv1.Nats{Urls: []string{"nats://prism:hunter2@127.0.0.1:port"}})
 	requireRefused(t, "the server has no TLS", &backendsv1.Nats{Urls: at(plain).GetUrls(), Tls: &configv1.ClientTls{}})
 	requireRefused(t, "ca_file", &backendsv1.Nats{Urls: at(plain).GetUrls(), Tls: &configv1.ClientTls{CaFile: "/none"}})
 	requireRefused(t, "NOT_SET", &backendsv1.Nats{Token: &configv1.Secret{Source: &configv1.Secret_Env{Env: "NOT_SET"}}})

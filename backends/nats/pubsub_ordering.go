@@ -127,13 +127,13 @@ func (r *orderedReader) fill(ctx context.Context) (missed bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	// Who has read everything knows which message is next: the first that has come since, if one has.
-	came := r.arrived()
+	// Who has read everything knows which message is next: the first that has come since, if one has. It is not read from there on, because the news of one before it may be lost.
+	came, next := r.arrived(), r.next
 	if r.drained {
 		if came == 0 {
 			r.known = now
 		}
-		r.next = max(r.next, came)
+		next = max(next, came)
 	}
 	if now.Sub(r.known) >= r.store.retention {
 		r.known = now.Add(-r.store.retention) // what is gone now is told now
@@ -141,7 +141,7 @@ func (r *orderedReader) fill(ctx context.Context) (missed bool, err error) {
 		if err != nil {
 			return false, err
 		}
-		if first > r.next {
+		if first > next {
 			r.next, r.drained = first, false
 			return true, nil
 		}
