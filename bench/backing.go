@@ -33,7 +33,7 @@ func (b *benchmark) startBacked(ctx context.Context, kind *testenv.Kind, config 
 	if strings.Contains(config, "%s") {
 		config = fmt.Sprintf(config, server.Address())
 	}
-	how.config = "backends:\n  - {name: main, type: " + kind.Name + ", config: " + config + "}\nnamespaces:\n  - {name: default, backend: main}\n"
+	how.config = backedConfig(kind.Name, config)
 	if kind == testenv.Postgres {
 		how.environment = append(how.environment, dsnVariable+"="+testenv.DSN(server))
 	}
@@ -45,6 +45,11 @@ func (b *benchmark) startBacked(ctx context.Context, kind *testenv.Kind, config 
 		return nil, errors.Join(err, s.close())
 	}
 	return s, nil
+}
+
+// backedConfig is the configuration of a gateway with one namespace on one instance.
+func backedConfig(backend, config string) string {
+	return "backends:\n  - {name: main, type: " + backend + ", config: " + config + "}\nnamespaces:\n  - {name: default, backend: main}\n"
 }
 
 func (s *backed) close() error {

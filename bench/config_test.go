@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -17,7 +18,9 @@ func TestConfigurationsOfTheCasesAreValid(t *testing.T) {
 	t.Parallel()
 	texts := map[string]string{
 		"pipeline": pipelineConfig, namespacesCase: namespacesConfig(3, aMillion), subscriptionsCase: subscriptionsConfig,
-		namespaceNeighbourCase: namespaceNeighbourConfig, multicastCase: multicastConfig,
+		namespaceNeighbourCase: namespaceNeighbourConfig, multicastCase: multicastConfig, sidecarCase: sidecarConfig,
+		redisCase: backedConfig("redis", fmt.Sprintf(redisConfig, "127.0.0.1:6379")), natsCase: backedConfig("nats", fmt.Sprintf(natsConfig, "127.0.0.1:4222")),
+		postgresCase: backedConfig("postgres", postgresConfig),
 	}
 	for _, v := range pipelineVariants("http://127.0.0.1:4318", "access.log") {
 		texts[v.name] = v.how.config
