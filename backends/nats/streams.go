@@ -125,19 +125,39 @@ func (s *Store) sharedKey(ctx context.Context) ([]byte, error) {
 }
 
 // keep appends a message to the stream of its subject and returns its sequence. A time to live that is not 0 lets the server remove it later.
-func (s *Store) keep(ctx context.Context, op string, repeatable bool, subject string, data []byte, ttl time.Duration, options ...jetstream.PublishOpt) (uint64, error) {
-	message := &nats.Msg{Subject: subject, Data: data}
-	if ttl > 0 {
-		message.Header = nats.Header{jetstream.MsgTTLHeader: {(ttl.Truncate(time.Second) + 2*time.Second).String()}}
+func (s *Store) keep(ctx context.Context, op string, repeatable bool, subject string, data []byte, ttl time.Duration, options ...jetstream.PublishOpt) (sequence uint64, err error) {
+	if err := ctx.Err(); err != nil {
+		return 0, err
 	}
 	options = append(options, jetstream.WithRetryAttempts(0))
-	var sequence uint64
-	err := s.do(ctx, op, repeatable, func(ctx context.Context) error {
-		kept, err := s.js.PublishMsg(ctx, message, options...)
-		if err == nil {
-			sequence = kept.Sequence
+	err = s.breaker.Do(ctx, repeatable, func(ctx context.Context) error {
+		message := &nats.Msg{Subject: subject, Data: data}
+		if ttl > 0 {
+			message.Header = nats.Header{jetstream.MsgTTLHeader: {(ttl.Truncate(time.Second) + 2*time.Second).String()}}
 		}
+		var err error
+		sequence, err = s.append(ctx, op, message, options)
 		return err
 	})
 	return sequence, err
+}
+
+// append publishes a message and waits for the stream's acknowledgement. All acknowledgements come by one subscription, and the client has the timeout: a request of its own for each message
+// costs half as much again.
+func (s *Store) append(ctx context.Context, op string, message *nats.Msg, options []jetstream.PublishOpt) (uint64, error) {
+	lost := s.link.current()
+	kept, err := s.js.PublishMsgAsync(message, options...)
+	if err != nil {
+		return 0, failed(op, err)
+	}
+	select {
+	case answer := <-kept.Ok():
+		return answer.Sequence, nil
+	case err := <-kept.Err():
+		return 0, failed(op, err)
+	case <-ctx.Done():
+		return 0, ctx.Err()
+	case <-lost.Done():
+		return 0, failed(op, nats.ErrDisconnected)
+	}
 }
