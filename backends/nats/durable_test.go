@@ -2,6 +2,7 @@ package nats_test
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"testing"
 
@@ -38,4 +39,15 @@ func TestWhatWasFetchedAndNotSentDoesNotCountAsSent(t *testing.T) {
 	}
 	require.Equal(t, map[string]uint32{"sent": 4, "not sent": 1}, counts)
 	acknowledge(t, i, receipts...)
+}
+
+// A stream that says nothing of it has a thousand consumers.
+func TestDurableSubscriptionsMayBeMoreThanAThousand(t *testing.T) {
+	t.Parallel()
+	i := namespace(t, open(t, at(testenv.Start(t, testenv.NATS))), "name")
+	for n := range 1010 {
+		err := i.PubSubPersistent.SubscribeDurable(t.Context(), durableRequest(func(request *pubsubv1.SubscribeDurableRequest) { request.Subscription = fmt.Sprint("s", n) }),
+			func(*pubsubv1.SubscribeDurableResponse) error { return io.EOF })
+		require.ErrorIs(t, err, io.EOF, "subscription %d", n)
+	}
 }

@@ -47,6 +47,8 @@ func failed(op string, err error) error {
 		switch {
 		case refused.ErrorCode == storeFailed:
 			return fault.Wrap(err, fault.ResourceExhausted, op, "the backend's server cannot store more; its log and its limits say why")
+		case refused.ErrorCode == jetstream.JSErrCodeMaximumConsumersLimit:
+			return fault.Wrap(err, fault.ResourceExhausted, op, "the backend's server allows no more durable subscriptions; forget some, or raise max_consumers of the server's account")
 		case refused.Code == 503:
 			return fault.Wrap(err, fault.Unavailable, op, "the backend's server cannot serve the call now")
 		}

@@ -30,11 +30,14 @@ func (s *Store) keysConfig() jetstream.StreamConfig {
 	}
 }
 
+// mostConsumers is how many durable subscriptions all namespaces of an instance may have. Without a number of its own a stream of newer servers has a thousand.
+const mostConsumers = 100_000
+
 // topicsConfig is the stream of topics. What is kept is sent to live subscribers by the server, once it is kept.
 func (s *Store) topicsConfig() jetstream.StreamConfig {
 	return jetstream.StreamConfig{
 		Name: s.topicsName(), Description: "Prism: the kept messages of topics", Subjects: []string{s.subject(kindKept, ">")},
-		MaxAge: s.retention, Replicas: s.replicas, AllowDirect: s.direct(), Duplicates: min(time.Second, s.retention),
+		MaxAge: s.retention, Replicas: s.replicas, AllowDirect: s.direct(), Duplicates: min(time.Second, s.retention), MaxConsumers: mostConsumers,
 		RePublish: &jetstream.RePublish{Source: s.subject(kindKept, ">"), Destination: s.subject(kindLive, ">")},
 	}
 }

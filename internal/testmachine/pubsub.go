@@ -22,6 +22,7 @@ func PubSub(t rapid.TB, subject, oracle *prism.Interfaces) {
 		defer m.close()
 		t.Repeat(m.actions())
 		m.finish(t)
+		m.leaveNothing(t)
 	})
 }
 
@@ -328,5 +329,16 @@ func (m *pubSub) close() {
 	}
 	for _, d := range m.durable {
 		d.close()
+	}
+}
+
+// leaveNothing forgets the durable subscriptions that have a stream: a server has room for so many.
+func (m *pubSub) leaveNothing(t *rapid.T) {
+	for _, d := range m.durable {
+		if d.oracle == nil {
+			continue
+		}
+		sameOf(t, "Unsubscribe", &pubsubv1.UnsubscribeRequest{SubscriptionId: d.subject.id, Forget: true}, &pubsubv1.UnsubscribeRequest{SubscriptionId: d.oracle.id, Forget: true}, nil,
+			m.subject.PubSubBasic.Unsubscribe, m.oracle.PubSubBasic.Unsubscribe)
 	}
 }
