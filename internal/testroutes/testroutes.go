@@ -42,7 +42,7 @@ func Conformance(t *testing.T, instance *configv1.BackendInstance) {
 	all := suites.List()
 	for _, route := range Of(backend.Name) {
 		t.Run(route.Name, func(t *testing.T) {
-			if route.skipped() {
+			if route.skipped(backend.Name) {
 				t.Skip("takes long; it is run by `go test` without -short and -race, and by `make cells`")
 			}
 			open := route.open(t, subject{instance, backend})
