@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/prismgate/prism/client"
+	"github.com/prismgate/prism/internal/testmachine"
 	"github.com/prismgate/prism/internal/testrace"
 	"github.com/prismgate/prism/runtime/catalog"
 )
@@ -61,10 +62,19 @@ func (r Route) Interfaces(known *catalog.Catalog, backend catalog.Backend) []str
 	})
 }
 
+// machines are those of the data models of which an interface is run over the route.
+func (r Route) machines(backend catalog.Backend) []testmachine.Machine {
+	return slices.DeleteFunc(testmachine.Machines(), func(m testmachine.Machine) bool {
+		return !slices.ContainsFunc(backend.Implements, func(name string) bool {
+			return strings.HasPrefix(name, m.Model+"_") && (r.runs == nil || r.runs(name))
+		})
+	})
+}
+
 // Cells returns the names of what is run over the route: the interfaces, and the data models that are compared with MemStore.
 func (r Route) Cells(known *catalog.Catalog, backend catalog.Backend) []string {
 	cells := r.Interfaces(known, backend)
-	for _, machine := range machinesOf(backend) {
+	for _, machine := range r.machines(backend) {
 		cells = append(cells, machine.Model)
 	}
 	return cells

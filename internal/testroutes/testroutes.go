@@ -51,16 +51,11 @@ func Conformance(t *testing.T, instance *configv1.BackendInstance) {
 				require.GreaterOrEqual(t, i, 0, "%s has no suite", name)
 				t.Run(name, func(t *testing.T) { gaps.run(t, all[i], open) })
 			}
-			for _, machine := range machinesOf(backend) {
+			for _, machine := range route.machines(backend) {
 				t.Run(machine.Model, func(t *testing.T) { machine.Run(t, open(t), testmachine.Oracle(t)) })
 			}
 		})
 	}
-}
-
-// machinesOf are the machines of the data models that a backend implements.
-func machinesOf(backend catalog.Backend) []testmachine.Machine {
-	return slices.DeleteFunc(testmachine.Machines(), func(m testmachine.Machine) bool { return !slices.Contains(backend.Implements, m.Model+"_basic") })
 }
 
 // subject is what is tested.
