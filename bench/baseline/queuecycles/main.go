@@ -1,5 +1,5 @@
-// Command queuecycles takes messages through a queue from some workers: each enqueues one, leases the first there is, and acknowledges it. It does so through a gateway, or with statements
-// of its own on a table of its own, as an application does that has no gateway. It prints "begin" when it is warm, and "end", the number of cycles and the seconds when it is done.
+// Command queuecycles takes messages through a queue from some workers: each enqueues one, leases the first there is, and acknowledges it. It does so through a gateway, with
+// the statements of the gateway's backend by itself, or with three plain statements on a table of its own, as an application does that has no gateway. It prints "begin" when it is warm, and "end", the number of cycles and the seconds when it is done.
 package main
 
 import (
@@ -8,21 +8,28 @@ import (
 	"flag"
 	"fmt"
 	"log"
+	"os"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgxpool"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/metadata"
 	"google.golang.org/protobuf/types/known/durationpb"
 
-	"github.com/prismgate/prism/client"
-	"github.com/prismgate/prism/gen/go/prism/queue/v1/queuerpc"
+	"github.com/prismgate/prism/backends/postgres"
+	"github.com/prismgate/prism/runtime/backend"
 
+	backendsv1 "github.com/prismgate/prism/gen/go/prism/backends/v1"
+	configv1 "github.com/prismgate/prism/gen/go/prism/config/v1"
 	queuev1 "github.com/prismgate/prism/gen/go/prism/queue/v1"
 )
 
 func main() {
 	dsn := flag.String("dsn", "", "the database, for statements of its own")
+	backends := flag.Bool("same", false, "on the database: the statements of the gateway's backend")
 	address := flag.String("address", "", "the gateway")
 	workers := flag.Int("workers", 32, "goroutines")
 	warmUp := flag.Duration("warm-up", 300*time.Millisecond, "how long goes by before it counts")
@@ -30,8 +37,11 @@ func main() {
 	flag.Parse()
 	ctx := context.Background()
 	cycle, err := directly(ctx, *dsn, *workers)
-	if *address != "" {
+	switch {
+	case *address != "":
 		cycle, err = through(*address)
+	case *backends:
+		cycle, err = same(ctx, *dsn, *workers)
 	}
 	if err != nil {
 		log.Fatal(err)
@@ -63,25 +73,77 @@ func run(ctx context.Context, cycle func(context.Context) error, workers int, wa
 
 var payload = bytes.Repeat([]byte("v"), 100)
 
-// through makes cycles through a gateway.
-func through(address string) (func(context.Context) error, error) {
-	dialed, err := client.Dial(address)
-	if err != nil {
-		return nil, err
-	}
-	conn := dialed.Conn("default")
-	basic, visibility := queuerpc.NewBasicClient(conn), queuerpc.NewVisibilityClient(conn)
+// queue is what cycles are made on.
+type queue interface {
+	Enqueue(ctx context.Context, request *queuev1.EnqueueRequest) (*queuev1.EnqueueResponse, error)
+	DequeueWithTimeout(ctx context.Context, request *queuev1.DequeueWithTimeoutRequest) (*queuev1.DequeueWithTimeoutResponse, error)
+	Acknowledge(ctx context.Context, request *queuev1.AcknowledgeRequest) (*queuev1.AcknowledgeResponse, error)
+}
+
+func cycles(q queue) func(context.Context) error {
 	return func(ctx context.Context) error {
-		if _, err := basic.Enqueue(ctx, &queuev1.EnqueueRequest{Queue: "bench", Payload: payload}); err != nil {
+		if _, err := q.Enqueue(ctx, &queuev1.EnqueueRequest{Queue: "bench", Payload: payload}); err != nil {
 			return err
 		}
-		leased, err := visibility.DequeueWithTimeout(ctx, &queuev1.DequeueWithTimeoutRequest{Queue: "bench", VisibilityTimeout: durationpb.New(time.Minute), WaitTime: durationpb.New(10 * time.Second)})
+		leased, err := q.DequeueWithTimeout(ctx, &queuev1.DequeueWithTimeoutRequest{Queue: "bench", VisibilityTimeout: durationpb.New(time.Minute), WaitTime: durationpb.New(10 * time.Second)})
 		if err != nil || !leased.GetFound() {
 			return fmt.Errorf("no message was leased: %w", err)
 		}
-		_, err = visibility.Acknowledge(ctx, &queuev1.AcknowledgeRequest{Queue: "bench", Receipt: leased.GetReceipt()})
+		_, err = q.Acknowledge(ctx, &queuev1.AcknowledgeRequest{Queue: "bench", Receipt: leased.GetReceipt()})
 		return err
-	}, nil
+	}
+}
+
+// through makes cycles through a gateway, with grpc-go's client.
+func through(address string) (func(context.Context) error, error) {
+	conn, err := grpc.NewClient(address, grpc.WithTransportCredentials(insecure.NewCredentials()))
+	if err != nil {
+		return nil, err
+	}
+	return cycles(remote{conn}), nil
+}
+
+// remote calls a gateway.
+type remote struct{ conn *grpc.ClientConn }
+
+func call[R any](ctx context.Context, r remote, procedure string, request any) (*R, error) {
+	response := new(R)
+	return response, r.conn.Invoke(metadata.AppendToOutgoingContext(ctx, "prism-namespace", "default"), procedure, request, response)
+}
+
+func (r remote) Enqueue(ctx context.Context, request *queuev1.EnqueueRequest) (*queuev1.EnqueueResponse, error) {
+	return call[queuev1.EnqueueResponse](ctx, r, "/prism.queue.v1.QueueBasicInterface/Enqueue", request)
+}
+
+func (r remote) DequeueWithTimeout(ctx context.Context, request *queuev1.DequeueWithTimeoutRequest) (*queuev1.DequeueWithTimeoutResponse, error) {
+	return call[queuev1.DequeueWithTimeoutResponse](ctx, r, "/prism.queue.v1.QueueVisibilityInterface/DequeueWithTimeout", request)
+}
+
+func (r remote) Acknowledge(ctx context.Context, request *queuev1.AcknowledgeRequest) (*queuev1.AcknowledgeResponse, error) {
+	return call[queuev1.AcknowledgeResponse](ctx, r, "/prism.queue.v1.QueueVisibilityInterface/Acknowledge", request)
+}
+
+// same makes cycles with the very statements of the gateway's backend, each call by itself, in this process.
+func same(ctx context.Context, dsn string, workers int) (func(context.Context) error, error) {
+	const variable = "QUEUECYCLES_DSN"
+	if err := os.Setenv(variable, dsn); err != nil {
+		return nil, err
+	}
+	store, err := postgres.Open(ctx, backend.Env{}, &backendsv1.Postgres{
+		Dsn: &configv1.Secret{Source: &configv1.Secret_Env{Env: variable}}, Schema: "bench_same", MaxConnections: uint32(workers), Coalescing: &configv1.Coalescing{Off: true},
+	})
+	if err != nil {
+		return nil, err
+	}
+	opened, err := store.Namespace(ctx, "bench")
+	if err != nil {
+		return nil, err
+	}
+	of := opened.Interfaces()
+	return cycles(struct {
+		queuev1.Basic
+		queuev1.Visibility
+	}{of.QueueBasic, of.QueueVisibility}), nil
 }
 
 // directly makes cycles with the three statements that such a queue is usually made of, on a connection for each worker.
