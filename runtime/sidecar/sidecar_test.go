@@ -74,16 +74,16 @@ func play(kind string) int {
 	for _, h := range providerrpc.PatternProviderHandlers(healthy{}) {
 		routes = append(routes, rpc.Route{Method: h.Method, Serve: func(ctx context.Context, _ *rpc.Call, stream rpc.Stream) error { return h.Serve(ctx, stream) }})
 	}
-	server := front.NewServer(routes, front.ServerOptions{})
-	go func() { _ = server.Serve(listener) }()
-	terminated := make(chan os.Signal, 1)
-	if kind != "stubborn" {
+	terminated := make(chan os.Signal, 2)
+	if kind != "stubborn" { // before it is ready: whoever knows that it is may end it
 		signal.Notify(terminated, syscall.SIGTERM)
 		go func() {
 			_, _ = io.Copy(io.Discard, os.Stdin)
 			terminated <- syscall.SIGTERM
 		}()
 	}
+	server := front.NewServer(routes, front.ServerOptions{})
+	go func() { _ = server.Serve(listener) }()
 	<-terminated
 	fmt.Println("the end")
 	return 0
