@@ -8,6 +8,7 @@ import (
 	"google.golang.org/protobuf/types/known/timestamppb"
 
 	pubsubv1 "github.com/prismgate/prism/gen/go/prism/pubsub/v1"
+	"github.com/prismgate/prism/runtime/ring"
 )
 
 // keptOverhead is what a kept message counts besides its payload, metadata and ordering key: about what it takes.
@@ -17,7 +18,7 @@ const keptOverhead = 256
 type keptLog struct {
 	// first is the offset of the oldest message that is kept, and of the next one when none is.
 	first   uint64
-	entries ring[kept]
+	entries ring.Ring[kept]
 	bytes   uint64
 	// lastRemoved is the latest publish time of a message that was removed, in milliseconds since 1970; long ago when none was.
 	lastRemoved int64
@@ -40,14 +41,14 @@ func (l *keptLog) len() int {
 	if l == nil {
 		return 0
 	}
-	return l.entries.len()
+	return l.entries.Len()
 }
 
 // end returns the offset of the next message.
 func (l *keptLog) end() uint64 { return l.first + uint64(l.len()) }
 
 // at returns the message of an offset, which must be kept.
-func (l *keptLog) at(offset uint64) *kept { return l.entries.at(int(offset - l.first)) }
+func (l *keptLog) at(offset uint64) *kept { return l.entries.At(int(offset - l.first)) }
 
 // keep gives a message its place at the end of a log, an id and a time.
 func (p *pubSub) keep(log *keptLog, procedure string, message *pubsubv1.Message) {
@@ -55,7 +56,7 @@ func (p *pubSub) keep(log *keptLog, procedure string, message *pubsubv1.Message)
 	message.MessageId = p.position(procedure, message.GetTopic(), log.end())
 	message.PublishTime = timestamppb.New(time.UnixMilli(now))
 	deadline := p.clock.now() + p.retention
-	log.entries.push(kept{message: message, published: now, deadline: deadline})
+	log.entries.Push(kept{message: message, published: now, deadline: deadline})
 	log.bytes += size(message)
 	p.sweeper.wake(deadline)
 }
@@ -74,7 +75,7 @@ func (p *pubSub) trim(log *keptLog, now int64) (kept, bool) {
 	if log.len() == 0 || log.at(log.first).deadline > now && (log.bytes <= p.maxBytes || log.len() == 1) {
 		return kept{}, false
 	}
-	removed := log.entries.pop()
+	removed := log.entries.Pop()
 	log.first++
 	log.bytes -= size(removed.message)
 	log.lastRemoved = max(log.lastRemoved, removed.published)

@@ -6,6 +6,7 @@ import (
 	"sync/atomic"
 
 	"github.com/prismgate/prism/runtime/filter"
+	"github.com/prismgate/prism/runtime/ring"
 
 	pubsubv1 "github.com/prismgate/prism/gen/go/prism/pubsub/v1"
 )
@@ -84,7 +85,7 @@ type subscription struct {
 	index  int            // in members
 
 	mu      sync.Mutex
-	waiting ring[waiting]
+	waiting ring.Ring[waiting]
 	payload int    // the bytes that wait
 	missed  uint64 // how many were missed since the last that waits
 }
@@ -112,10 +113,10 @@ func (s *subscription) offer(message *pubsubv1.Message) {
 	}
 	s.mu.Lock()
 	size := len(message.GetPayload())
-	if s.waiting.len() >= s.limit || s.payload+size > maxBufferedPayload {
+	if s.waiting.Len() >= s.limit || s.payload+size > maxBufferedPayload {
 		s.missed++
 	} else {
-		s.waiting.push(waiting{s.missed, message})
+		s.waiting.Push(waiting{s.missed, message})
 		s.payload += size
 		s.missed = 0
 	}
@@ -128,17 +129,17 @@ func (s *subscription) take() (event, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	missed := &s.missed
-	if s.waiting.len() > 0 {
-		missed = &s.waiting.at(0).missed
+	if s.waiting.Len() > 0 {
+		missed = &s.waiting.At(0).missed
 	}
 	if count := *missed; count > 0 {
 		*missed = 0
 		return event{missed: &pubsubv1.Missed{Count: count}}, true
 	}
-	if s.waiting.len() == 0 {
+	if s.waiting.Len() == 0 {
 		return event{}, false
 	}
-	message := s.waiting.pop().message
+	message := s.waiting.Pop().message
 	s.payload -= len(message.GetPayload())
 	return event{message: message}, true
 }

@@ -90,7 +90,7 @@ var Layers = []Layer{
 	},
 	{
 		"support",
-		[]string{"runtime/backend", "runtime/fanout", "runtime/pattern", "runtime/filter"},
+		[]string{"runtime/backend", "runtime/ring", "runtime/fanout", "runtime/pattern", "runtime/filter"},
 		[]string{"options", "configuration", "contracts", "tables", "typed", "fault", "foundation", "support"},
 		"what backends and patterns are written against must not drag the gateway in",
 	},

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	pubsubv1 "github.com/prismgate/prism/gen/go/prism/pubsub/v1"
+	"github.com/prismgate/prism/runtime/ring"
 )
 
 // subscription is a live subscription. What waits for its subscriber is bounded; what comes beyond is counted where it would stand.
@@ -19,7 +20,7 @@ type subscription struct {
 	unread atomic.Bool
 
 	mu      sync.Mutex
-	waiting ring[waiting]
+	waiting ring.Ring[waiting]
 	payload int    // the bytes that wait
 	missed  uint64 // how many were missed since the last that waits
 }
@@ -42,10 +43,10 @@ func (s *subscription) offer(message *pubsubv1.Message, ordered bool) {
 	}
 	s.mu.Lock()
 	size := len(message.GetPayload())
-	if s.waiting.len() >= int(s.Buffer) || s.payload+size > maxBufferedPayload {
+	if s.waiting.Len() >= int(s.Buffer) || s.payload+size > maxBufferedPayload {
 		s.missed++
 	} else {
-		s.waiting.push(waiting{s.missed, message})
+		s.waiting.Push(waiting{s.missed, message})
 		s.payload += size
 		s.missed = 0
 	}
@@ -58,17 +59,17 @@ func (s *subscription) take() (Event, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	missed := &s.missed
-	if s.waiting.len() > 0 {
-		missed = &s.waiting.at(0).missed
+	if s.waiting.Len() > 0 {
+		missed = &s.waiting.At(0).missed
 	}
 	if count := *missed; count > 0 {
 		*missed = 0
 		return Event{Missed: &pubsubv1.Missed{Count: count}}, true
 	}
-	if s.waiting.len() == 0 {
+	if s.waiting.Len() == 0 {
 		return Event{}, false
 	}
-	message := s.waiting.pop().message
+	message := s.waiting.Pop().message
 	s.payload -= len(message.GetPayload())
 	return Event{Message: message}, true
 }

@@ -1,4 +1,4 @@
-package fanout
+package ring
 
 import (
 	"math/rand/v2"
@@ -9,31 +9,31 @@ import (
 
 func TestRingIsFirstInFirstOut(t *testing.T) {
 	random := rand.New(rand.NewPCG(1, 2))
-	var r ring[int]
+	var r Ring[int]
 	var want []int
 	for n := range 20_000 {
 		if growing := n%4000 < 2000; random.IntN(10) < 7 == growing || len(want) == 0 {
-			r.push(n)
+			r.Push(n)
 			want = append(want, n)
 		} else {
-			require.Equal(t, want[0], r.pop())
+			require.Equal(t, want[0], r.Pop())
 			want = want[1:]
 		}
-		require.Equal(t, len(want), r.len())
+		require.Equal(t, len(want), r.Len())
 		if len(want) > 0 {
 			at := random.IntN(len(want))
-			require.Equal(t, want[at], *r.at(at))
+			require.Equal(t, want[at], *r.At(at))
 		}
 	}
 }
 
 func TestRingGivesMemoryBack(t *testing.T) {
-	var r ring[*int]
+	var r Ring[*int]
 	for range 100_000 {
-		r.push(new(int))
+		r.Push(new(int))
 	}
-	for r.len() > 1 {
-		r.pop()
+	for r.Len() > 1 {
+		r.Pop()
 	}
 	require.LessOrEqual(t, len(r.items), 2*smallRing)
 	held := 0
