@@ -337,11 +337,14 @@ func TestCallsGoOnAfterARestart(t *testing.T) {
 
 func TestAnInstanceThatWasShutDownIsMadeAgain(t *testing.T) {
 	t.Parallel()
-	i := open(t, optionsFor(t, serve(t).address))
-	n := clients(t, i, "n")
+	options := optionsFor(t, serve(t).address)
+	i, another := open(t, options), open(t, options)
+	n, gone := clients(t, i, "n"), clients(t, another, "n")
 	require.NoError(t, set(t.Context(), n, "k", "v"))
-	require.NoError(t, i.Shutdown(t.Context(), 0))
+	require.NoError(t, set(t.Context(), gone, "k", "v"))
+	require.NoError(t, another.Shutdown(t.Context(), 0))
 	require.Eventually(t, func() bool { return set(t.Context(), n, "k", "v") == nil }, 20*time.Second, time.Millisecond)
+	require.Equal(t, fault.Unavailable, fault.CodeOf(set(t.Context(), gone, "k", "v")), "who has ended it does not make it again")
 }
 
 func TestASlowReaderHoldsUpNobody(t *testing.T) {

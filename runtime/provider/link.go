@@ -67,8 +67,8 @@ type link struct {
 	provider string
 	// shared carries unary calls; nil when the provider has no streams, and Execute carries them.
 	shared *sharedStream
-	// calls and streams count what is under way by Execute and on streams of their own.
-	calls, streams atomic.Int64
+	// calls and streams count what is under way by Execute and on streams of their own, and shutdowns what ends the instance.
+	calls, streams, shutdowns atomic.Int64
 
 	ctx  context.Context //nolint:containedctx // it ends with the link
 	stop context.CancelFunc
@@ -224,22 +224,29 @@ func (l *link) health(ctx context.Context) (*providerv1.HealthCheckResponse, err
 	return response, nil
 }
 
-// shutdown ends the instance at the provider.
+// shutdown ends the instance at the provider. A link that is lost has none to end.
 func (l *link) shutdown(ctx context.Context, request *providerv1.ShutdownRequest) error {
+	l.shutdowns.Add(1)
+	defer l.shutdowns.Add(-1)
+	select {
+	case <-l.gone:
+		return nil
+	default: // from here on drain waits for the answer
+	}
 	if err := l.conn.Invoke(ctx, procedure("Shutdown"), request, new(providerv1.ShutdownResponse)); err != nil {
 		return fromGRPC(err)
 	}
 	return nil
 }
 
-// drain waits until the calls of the link have ended, or its instance is closed, and closes the link.
+// drain waits until the calls of a lost link have ended, for so long at most, or its instance is closed, and closes the link. A shutdown is waited for in any case: the provider ends the
+// stream before it answers.
 func (l *link) drain(ctx context.Context, most time.Duration) {
 	defer l.close()
-	ctx, cancel := context.WithTimeout(ctx, most)
-	defer cancel()
+	until := time.Now().Add(most)
 	ticker := time.NewTicker(tickInterval)
 	defer ticker.Stop()
-	for !l.quiet() {
+	for l.shutdowns.Load() > 0 || !l.quiet() && time.Now().Before(until) {
 		select {
 		case <-ticker.C:
 		case <-ctx.Done():

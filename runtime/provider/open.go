@@ -76,6 +76,8 @@ type Instance struct {
 
 	// link is what calls go by; nil while the provider does not answer.
 	link atomic.Pointer[link]
+	// ended tells that Shutdown was called, and the provider is not reached for again.
+	ended atomic.Bool
 
 	ctx     context.Context //nolint:containedctx // it ends with the instance
 	stop    context.CancelFunc
@@ -175,10 +177,10 @@ func (i *Instance) warnOfMissing() {
 // watch keeps the instance attached.
 func (i *Instance) watch(l *link) {
 	for {
-		ended := make(chan struct{})
+		looked := make(chan struct{})
 		go func() {
 			i.look(l)
-			close(ended)
+			close(looked)
 		}()
 		select {
 		case <-l.gone:
@@ -187,14 +189,19 @@ func (i *Instance) watch(l *link) {
 		i.link.CompareAndSwap(l, nil)
 		if i.ctx.Err() != nil {
 			l.close()
-			<-ended
+			<-looked
 			return
 		}
-		<-ended
+		<-looked
+		if i.ended.Load() {
+			l.drain(i.ctx, i.leaveTime(l))
+			return
+		}
 		i.status.Openings.Add(1)
 		i.status.Unavailable("its provider does not answer")
 		i.log.Warn("the backend's provider does not answer; its calls are refused until it does", slog.Any("error", l.why))
-		i.running.Go(func() { l.drain(i.ctx, i.leaveTime(l)) })
+		left := l
+		i.running.Go(func() { left.drain(i.ctx, i.leaveTime(left)) })
 		if l = i.again(); l == nil {
 			return
 		}
@@ -238,9 +245,10 @@ func (i *Instance) attached(l *link) {
 	i.log.Info("attached to the backend's provider", "provider", clipped(l.provider, 200), "streams", l.shared != nil)
 }
 
-// Shutdown ends the instance at the provider, for every gateway that uses it; calls under way may go on for so long. Close leaves it open there, for the gateway that
-// comes next.
+// Shutdown ends the instance at the provider, for every gateway that uses it; calls under way may go on for so long. Others may open it there again; this one takes no more calls. Close alone
+// leaves it open there, for the gateway that comes next.
 func (i *Instance) Shutdown(ctx context.Context, drain time.Duration) error {
+	i.ended.Store(true)
 	l := i.link.Load()
 	if l == nil {
 		return nil // what is not there cannot be ended
