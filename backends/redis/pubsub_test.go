@@ -57,6 +57,29 @@ func TestTopicsAreSharedByGateways(t *testing.T) {
 	require.Equal(t, "second", string(resumed.next(t).GetMessage().GetMessage().GetPayload()))
 }
 
+// TestStreamsEndWhenTheServerCutsASlowGateway publishes, at once, more than the server keeps for a subscriber.
+func TestStreamsEndWhenTheServerCutsASlowGateway(t *testing.T) {
+	t.Parallel()
+	server := testenv.Start(t, testenv.Redis, "--client-output-buffer-limit", "pubsub", "1mb", "0", "0")
+	n := namespace(t, open(t, &backendsv1.Redis{Address: server.Address()}), "n")
+	live := subscribe(t, n, "topic")
+	direct := dial(t, &client.Options{Addr: server.Address()})
+	channels, err := direct.PubSubChannels(t.Context(), "*").Result()
+	require.NoError(t, err)
+	require.Len(t, channels, 1)
+	_, err = direct.TxPipelined(t.Context(), func(p client.Pipeliner) error {
+		for range 16 {
+			p.Publish(t.Context(), channels[0], make([]byte, 1<<20))
+		}
+		return nil
+	})
+	require.NoError(t, err)
+	err = live.ending(t)
+	require.Equal(t, fault.Unavailable, fault.CodeOf(err), "%v", err)
+	require.ErrorContains(t, err, "messages may be; subscribe again")
+	subscribe(t, n, "topic")
+}
+
 // TestDurableSubscriptionIsSharedByGateways serves one durable subscription on two instances.
 func TestDurableSubscriptionIsSharedByGateways(t *testing.T) {
 	t.Parallel()

@@ -157,10 +157,8 @@ func startSecured(t *testing.T) (*testenv.Server, *testcert.Authority) {
 	files := authority.Server(t)
 	kind := *testenv.Redis
 	kind.Arguments = func(s *testenv.Server) []string {
-		return append([]string{
-			"--bind", "127.0.0.1", "--port", "0", "--tls-port", fmt.Sprint(s.Port), "--dir", s.Folder, "--save", "",
-			"--tls-cert-file", files.Cert, "--tls-key-file", files.Key, "--tls-ca-cert-file", authority.File,
-		}, s.Options...)
+		return append(testenv.Redis.Arguments(s),
+			"--port", "0", "--tls-port", fmt.Sprint(s.Port), "--tls-cert-file", files.Cert, "--tls-key-file", files.Key, "--tls-ca-cert-file", authority.File)
 	}
 	kind.Ready = func(ctx context.Context, s *testenv.Server) error {
 		own := client.NewClient(&client.Options{Addr: s.Address(), TLSConfig: authority.Trust(t, authority.Client(t))})

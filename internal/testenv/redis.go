@@ -10,13 +10,16 @@ import (
 	"strings"
 )
 
-// Redis is a Redis server that keeps nothing on disk. Options are further arguments: "--appendonly", "yes", "--appendfsync", "always".
+// Redis is a Redis server that keeps nothing on disk, and waits for subscribers however slow a busy machine makes them. Options are further arguments: "--appendonly", "yes", "--appendfsync", "always".
 var Redis = &Kind{
 	Name:     "redis",
 	Programs: []string{"redis-server"},
 	Install:  "run `make servers`, or install redis-server (Debian: apt-get install redis-server)",
 	Arguments: func(s *Server) []string {
-		return append([]string{"--bind", "127.0.0.1", "--port", strconv.Itoa(s.Port), "--dir", s.Folder, "--save", "", "--loglevel", "warning"}, s.Options...)
+		return append([]string{
+			"--bind", "127.0.0.1", "--port", strconv.Itoa(s.Port), "--dir", s.Folder, "--save", "", "--loglevel", "warning",
+			"--client-output-buffer-limit", "pubsub", "0", "0", "0",
+		}, s.Options...)
 	},
 	Ready: func(ctx context.Context, s *Server) error {
 		var dialer net.Dialer
