@@ -27,8 +27,6 @@ const (
 	leastMinor = 11
 	// pingAgain and maxPings bound how long a connection whose other end is silent counts as one.
 	pingAgain, maxPings = 10 * time.Second, 2
-	// mostUnanswered bounds the messages whose acknowledgements are awaited; one more waits a moment, and is then UNAVAILABLE.
-	mostUnanswered = 65_536
 	// reconnectAgain is the longest pause between two attempts to connect again.
 	reconnectAgain = 2 * time.Second
 )
@@ -51,11 +49,14 @@ func (s *Store) dial(ctx context.Context, config *backendsv1.Nats) error {
 		return connectFailed(err)
 	}
 	s.conn = conn
-	if s.js, err = jetstream.New(conn, jetstream.WithDefaultTimeout(s.timeout), jetstream.WithPublishAsyncTimeout(s.timeout), jetstream.WithPublishAsyncMaxPending(mostUnanswered)); err != nil {
+	if s.js, err = jetstream.New(conn, jetstream.WithDefaultTimeout(s.timeout)); err != nil {
 		conn.Close()
 		return err
 	}
-	return nil
+	if s.appends, err = newAppends(conn, s.timeout); err != nil {
+		conn.Close()
+	}
+	return err
 }
 
 func (s *Store) options(config *backendsv1.Nats) ([]nats.Option, error) {

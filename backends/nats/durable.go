@@ -87,7 +87,7 @@ func (d *durable) save(ctx context.Context, forgotten bool) error {
 		data, _ = json.Marshal(d.record) // cannot fail
 		ttl = 0
 	}
-	revision, err := d.store.keep(ctx, "nats.pubsub.SubscribeDurable", false, d.subject(), data, ttl, jetstream.WithExpectLastSequencePerSubject(d.revision))
+	revision, err := d.store.keep(ctx, "nats.pubsub.SubscribeDurable", false, d.subject(), data, ttl, d.revision)
 	if err == nil {
 		d.revision = revision
 	}

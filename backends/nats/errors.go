@@ -56,8 +56,7 @@ func failed(op string, err error) error {
 	}
 	for _, lost := range []error{
 		context.Canceled, context.DeadlineExceeded, nats.ErrTimeout, nats.ErrNoResponders, nats.ErrConnectionClosed, nats.ErrDisconnected, nats.ErrReconnectBufExceeded,
-		nats.ErrNoServers, nats.ErrStaleConnection, nats.ErrConnectionReconnecting, jetstream.ErrNoStreamResponse, jetstream.ErrAsyncPublishTimeout,
-		jetstream.ErrTooManyStalledMsgs,
+		nats.ErrNoServers, nats.ErrStaleConnection, nats.ErrConnectionReconnecting, jetstream.ErrNoStreamResponse,
 	} {
 		if errors.Is(err, lost) {
 			return fault.Wrap(err, fault.Unavailable, op, "the backend's server did not answer")

@@ -5,8 +5,6 @@ import (
 	"math/rand/v2"
 	"time"
 
-	"github.com/nats-io/nats.go/jetstream"
-
 	backendsv1 "github.com/prismgate/prism/gen/go/prism/backends/v1"
 	keyvaluev1 "github.com/prismgate/prism/gen/go/prism/keyvalue/v1"
 	"github.com/prismgate/prism/runtime/fault"
@@ -65,7 +63,7 @@ func (k *keyValue) alive(ctx context.Context, e *entry) (bool, error) {
 // set keeps a value, whatever is there.
 func (k *keyValue) set(ctx context.Context, op, key string, value []byte, ttl time.Duration) error {
 	made := entry{key: key, value: value, ttl: ttl}
-	_, err := k.store.keep(ctx, op, true, k.subject(key), made.encode(), ttl)
+	_, err := k.store.keep(ctx, op, true, k.subject(key), made.encode(), ttl, wherever)
 	return err
 }
 
@@ -85,7 +83,7 @@ func (k *keyValue) change(ctx context.Context, op, key string, repeatable bool, 
 		if made.removed {
 			ttl = removedTTL
 		}
-		_, err = k.store.keep(ctx, op, repeatable, k.subject(key), made.encode(), ttl, jetstream.WithExpectLastSequencePerSubject(found.sequence))
+		_, err = k.store.keep(ctx, op, repeatable, k.subject(key), made.encode(), ttl, found.sequence)
 		if !isConflict(err) {
 			return err
 		}

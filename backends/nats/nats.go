@@ -91,6 +91,7 @@ type Store struct {
 	conn      *nats.Conn
 	js        jetstream.JetStream
 	link      *link
+	appends   *appends
 	breaker   *backend.Breaker
 	publisher *backend.Lane[publication]
 	clock     clock

@@ -86,7 +86,7 @@ func (p *pubSub) keep(ctx context.Context, method string, message *pubsubv1.Mess
 	if err != nil {
 		return "", err
 	}
-	sequence, err := p.store.keep(ctx, "nats.pubsub.Publish", false, p.kept(method, message.GetTopic()), data, 0)
+	sequence, err := p.store.keep(ctx, "nats.pubsub.Publish", false, p.kept(method, message.GetTopic()), data, 0, wherever)
 	if err != nil {
 		return "", err
 	}

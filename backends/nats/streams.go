@@ -5,7 +5,9 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
+	"strconv"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -121,46 +123,37 @@ func (s *Store) sharedKey(ctx context.Context) ([]byte, error) {
 		}
 		key := make([]byte, keySize)
 		_, _ = rand.Read(key) // never fails
-		if _, err := s.keep(ctx, "nats.provision", true, subject, key, 0, jetstream.WithExpectLastSequencePerSubject(0)); err != nil && !isConflict(err) {
+		if _, err := s.keep(ctx, "nats.provision", true, subject, key, 0, 0); err != nil && !isConflict(err) {
 			return nil, err
 		}
 	}
 }
 
-// keep appends a message to the stream of its subject and returns its sequence. A time to live that is not 0 lets the server remove it later.
-func (s *Store) keep(ctx context.Context, op string, repeatable bool, subject string, data []byte, ttl time.Duration, options ...jetstream.PublishOpt) (sequence uint64, err error) {
+// wherever is what keep is told when the last message of the subject may be any.
+const wherever = math.MaxUint64
+
+// keep appends a message to the stream of its subject and returns its sequence. The sequence of the subject's last message must be the expected one then, 0 being that there is none. A time to
+// live that is not 0 lets the server remove it later.
+func (s *Store) keep(ctx context.Context, op string, repeatable bool, subject string, data []byte, ttl time.Duration, expected uint64) (sequence uint64, err error) {
 	if err := ctx.Err(); err != nil {
 		return 0, err
 	}
-	options = append(options, jetstream.WithRetryAttempts(0))
 	err = s.breaker.Do(ctx, repeatable, func(ctx context.Context) error {
 		message := &nats.Msg{Subject: subject, Data: data}
-		if ttl > 0 {
-			message.Header = nats.Header{jetstream.MsgTTLHeader: {(ttl.Truncate(time.Second) + 2*time.Second).String()}}
+		if ttl > 0 || expected != wherever {
+			message.Header = make(nats.Header, 2)
 		}
-		var err error
-		sequence, err = s.append(ctx, op, message, options)
-		return err
+		if ttl > 0 {
+			message.Header[jetstream.MsgTTLHeader] = []string{(ttl.Truncate(time.Second) + 2*time.Second).String()}
+		}
+		if expected != wherever {
+			message.Header[jetstream.ExpectedLastSubjSeqHeader] = []string{strconv.FormatUint(expected, 10)}
+		}
+		sequence, err = s.appends.append(ctx, s.link.current().Done(), message)
+		if err == nil || ctx.Err() != nil {
+			return err
+		}
+		return failed(op, err)
 	})
 	return sequence, err
-}
-
-// append publishes a message and waits for the stream's acknowledgement. All acknowledgements come by one subscription, and the client has the timeout: a request of its own for each message
-// costs half as much again.
-func (s *Store) append(ctx context.Context, op string, message *nats.Msg, options []jetstream.PublishOpt) (uint64, error) {
-	lost := s.link.current()
-	kept, err := s.js.PublishMsgAsync(message, options...)
-	if err != nil {
-		return 0, failed(op, err)
-	}
-	select {
-	case answer := <-kept.Ok():
-		return answer.Sequence, nil
-	case err := <-kept.Err():
-		return 0, failed(op, err)
-	case <-ctx.Done():
-		return 0, ctx.Err()
-	case <-lost.Done():
-		return 0, failed(op, nats.ErrDisconnected)
-	}
 }
