@@ -3,6 +3,8 @@ package provider
 import (
 	"context"
 
+	"google.golang.org/grpc"
+
 	"github.com/prismgate/prism/runtime/fault"
 	"github.com/prismgate/prism/runtime/rpc"
 )
@@ -23,7 +25,7 @@ func (l *link) execute(ctx context.Context, namespace string, m *rpc.Method, mes
 	request.b = appendBytes(request.b, 2, start)
 	request.b = appendBytes(request.b, 3, message)
 	response := new(frame)
-	if err := l.conn.Invoke(ctx, procedure("Execute"), request, response); err != nil {
+	if err := l.conn.Invoke(ctx, procedure("Execute"), request, response, grpc.MaxCallRecvMsgSize(responseLimit(m)+2*maxMetadata)); err != nil {
 		if ended := ctx.Err(); ended != nil {
 			return nil, ended
 		}

@@ -165,6 +165,7 @@ func TestAProviderThatAnswersRubbish(t *testing.T) {
 		"metadata that is not allowed":  {{Call: 1, Item: &providerv1.ResponseItem_Header{Header: &providerv1.ResponseHeader{Metadata: []*providerv1.Metadata{{Key: "A"}}}}}},
 		"a message that is none":        {chunk(1, "\xff\xff", true), response(1)},
 		"a frame that is too large":     {chunk(1, strings.Repeat("x", 70_000), true), response(1)},
+		"a frame of more than a MiB":    {chunk(1, strings.Repeat("x", 2<<20), true), response(1)},
 		"an end of the stream":          nil,
 		"a going-away before the call":  {{Item: &providerv1.ResponseItem_GoingAway{GoingAway: new(providerv1.GoingAway)}}},
 		"an answer after the call's":    {chunk(1, "", true), response(1), chunk(1, "", true), response(1), response(99)},

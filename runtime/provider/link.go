@@ -31,6 +31,9 @@ type Target struct {
 	TLS *tls.Config
 }
 
+// mostReceived bounds what a provider may send as one message, but for the answers of Execute. A frame is far smaller; one that is only somewhat too large gets an error of ours.
+const mostReceived = 1 << 20
+
 // dial makes a connection, which connects with its first call.
 func (t Target) dial() (*grpc.ClientConn, error) {
 	network, address := "tcp", t.Address
@@ -51,7 +54,7 @@ func (t Target) dial() (*grpc.ClientConn, error) {
 		}),
 		grpc.WithNoProxy(), grpc.WithDisableServiceConfig(), grpc.WithDisableRetry(), grpc.WithIdleTimeout(0),
 		grpc.WithStaticStreamWindowSize(window), grpc.WithStaticConnWindowSize(4*window),
-		grpc.WithDefaultCallOptions(grpc.ForceCodecV2(codec{}), grpc.MaxCallRecvMsgSize(math.MaxInt32), grpc.MaxCallSendMsgSize(math.MaxInt32)),
+		grpc.WithDefaultCallOptions(grpc.ForceCodecV2(codec{}), grpc.MaxCallRecvMsgSize(mostReceived), grpc.MaxCallSendMsgSize(math.MaxInt32)),
 	)...)
 }
 
