@@ -119,15 +119,16 @@ func (c *cli) provide(ctx context.Context, name string, o providerOptions) error
 	go func() { failed <- server.Serve(listener) }()
 	log.LogAttrs(ctx, slog.LevelInfo, "the provider is ready", slog.String("backend", name), slog.String("listen", addressOf(o.listen, listener.Addr().String())),
 		slog.String("tls", o.security()))
+	var failure error
 	select {
-	case err := <-failed:
-		return errors.Join(err, served.Close(context.WithoutCancel(ctx)))
+	case failure = <-failed:
+		stop(failure)
 	case <-ctx.Done():
 	}
 	log.Info("draining", "reason", context.Cause(ctx).Error())
 	draining, cancel := context.WithTimeout(context.WithoutCancel(ctx), o.drainTimeout)
 	defer cancel()
-	err = errors.Join(served.Close(draining), server.Shutdown(draining))
+	err = errors.Join(failure, served.Close(draining), server.Shutdown(draining))
 	log.Info("stopped")
 	return err
 }

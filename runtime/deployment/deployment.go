@@ -21,6 +21,8 @@ const (
 	defaultStartTimeout = 10 * time.Second
 	// shutdownTimeout bounds how long an instance in a sidecar may take to end. The gateway gives all that it closes 10 s, and the process needs some of them.
 	shutdownTimeout = 2 * time.Second
+	// trialTimeout bounds how long an instance that was opened on trial may take to end.
+	trialTimeout = 10 * time.Second
 	// trialName begins the names of instances that are opened to be closed again.
 	trialName = "prism-validate-"
 )
@@ -68,7 +70,9 @@ func (o *Opener) Try(ctx context.Context, planned *plan.Instance, env backend.En
 	if err != nil {
 		return err
 	}
-	return errors.Join(opened.Shutdown(ctx, 0), opened.Close(ctx))
+	shutting, cancel := context.WithTimeout(context.WithoutCancel(ctx), trialTimeout) // nobody else would end it
+	defer cancel()
+	return errors.Join(opened.Shutdown(shutting, 0), opened.Close(ctx))
 }
 
 func (o *Opener) inProcess(ctx context.Context, planned *plan.Instance, env backend.Env) (backend.Instance, error) {

@@ -2,12 +2,16 @@ package deployment_test
 
 import (
 	"context"
+	"log/slog"
 	"net"
 	"path/filepath"
+	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/durationpb"
 
 	configv1 "github.com/prismgate/prism/gen/go/prism/config/v1"
@@ -15,6 +19,8 @@ import (
 	"github.com/prismgate/prism/runtime/backend"
 	"github.com/prismgate/prism/runtime/deployment"
 	"github.com/prismgate/prism/runtime/fault"
+	"github.com/prismgate/prism/runtime/listen"
+	"github.com/prismgate/prism/runtime/provider"
 )
 
 func served(t *testing.T, kind string) string {
@@ -134,6 +140,54 @@ func TestATrialLeavesAloneWhatOthersUse(t *testing.T) {
 	response, err := basic.Get(t.Context(), &keyvaluev1.GetRequest{Key: "key"})
 	require.NoError(t, err)
 	require.Equal(t, "value", string(response.GetValue()))
+}
+
+// closing counts the backends that a provider has closed.
+type closing struct {
+	backend.Instance
+	closed *atomic.Int64
+}
+
+func (c closing) Close(ctx context.Context) error {
+	c.closed.Add(1)
+	return c.Instance.Close(ctx)
+}
+
+// stopping ends a context when the gateway has attached.
+type stopping struct {
+	slog.Handler
+	stop context.CancelFunc
+}
+
+func (stopping) Enabled(context.Context, slog.Level) bool { return true }
+
+func (s stopping) Handle(_ context.Context, r slog.Record) error {
+	if strings.Contains(r.Message, "attached to the backend's provider") {
+		s.stop()
+	}
+	return nil
+}
+
+// TestATrialThatIsCutShortLeavesNothing ends the time of a trial when its instance is open.
+func TestATrialThatIsCutShortLeavesNothing(t *testing.T) {
+	t.Parallel()
+	var closed atomic.Int64
+	counted := backend.Type{Name: "memstore", Open: func(ctx context.Context, env backend.Env, config proto.Message) (backend.Instance, error) {
+		opened, err := memStores()[0].Open(ctx, env, config)
+		return closing{opened, &closed}, err
+	}}
+	address := "unix:" + filepath.Join(t.TempDir(), "p.sock")
+	listener, err := listen.Open(t.Context(), address)
+	require.NoError(t, err)
+	server := provider.NewServer(provider.ServerOptions{Catalog: knownCatalog(t), Backends: []backend.Type{counted}}).Listener(nil)
+	go func() { _ = server.Serve(listener) }()
+	t.Cleanup(func() { _ = server.Close() })
+	ctx, stop := context.WithCancel(t.Context())
+	defer stop()
+	log := slog.New(stopping{slog.DiscardHandler, stop})
+	require.NoError(t, opener(t).Try(ctx, planned(t, remote(address)), backend.Env{Instance: "orders", Log: log}))
+	require.Error(t, ctx.Err())
+	require.Equal(t, int64(1), closed.Load())
 }
 
 func TestASidecarNeedsAProgram(t *testing.T) {

@@ -11,7 +11,7 @@
 // # When the provider is gone
 //
 // A stream that breaks, and a provider that sends nothing for a second though it is pinged, end the attachment: calls under way are UNAVAILABLE, and so are new ones, at once,
-// until the gateway has attached again, which it tries by itself after 50 ms and then less and less often, every 2 s at least. It calls Initialize anew: a provider that has
+// until the gateway has attached again, which it tries by itself at once, after 50 ms and then less and less often, every 2 s at least. It calls Initialize anew: a provider that has
 // lived on gives it the same instance, one that was started anew opens it. [backend.Status] tells of it, and of what HealthCheck says. Only a call that the provider says
 // it has not begun is made again; any other may have been done.
 //

@@ -16,14 +16,12 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/prismgate/prism/backends/memstore"
 	"github.com/prismgate/prism/gen/go/prism"
 	keyvaluev1 "github.com/prismgate/prism/gen/go/prism/keyvalue/v1"
 	providerv1 "github.com/prismgate/prism/gen/go/prism/provider/v1"
 	"github.com/prismgate/prism/gen/go/prism/provider/v1/providerrpc"
 	pubsubv1 "github.com/prismgate/prism/gen/go/prism/pubsub/v1"
 	"github.com/prismgate/prism/gen/go/suites"
-	"github.com/prismgate/prism/runtime/backend"
 	"github.com/prismgate/prism/runtime/fault"
 	"github.com/prismgate/prism/runtime/front"
 	"github.com/prismgate/prism/runtime/provider"
@@ -33,6 +31,8 @@ import (
 // stranger is a provider of somebody else: this build's, but for what a test changes.
 type stranger struct {
 	*provider.Server
+	// asked sees the context of each Initialize.
+	asked      func(context.Context)
 	initialize func(*providerv1.InitializeResponse)
 	stream     func(ctx context.Context, receive func() (*providerv1.ExecuteStreamRequest, error), send func(*providerv1.ExecuteStreamResponse) error) error
 	attached   atomic.Int64
@@ -40,6 +40,9 @@ type stranger struct {
 
 func (s *stranger) Initialize(ctx context.Context, request *providerv1.InitializeRequest) (*providerv1.InitializeResponse, error) {
 	s.attached.Add(1)
+	if s.asked != nil {
+		s.asked(ctx)
+	}
 	response, err := s.Server.Initialize(ctx, request)
 	if err == nil && s.initialize != nil {
 		s.initialize(response)
@@ -57,7 +60,7 @@ func (s *stranger) ExecuteStream(ctx context.Context, receive func() (*providerv
 // serveStranger serves until the test ends, and returns the address.
 func serveStranger(t *testing.T, s *stranger) string {
 	t.Helper()
-	s.Server = provider.NewServer(provider.ServerOptions{Catalog: known(t), Backends: []backend.Type{backend.Of("memstore", memstore.Open)}})
+	s.Server = provider.NewServer(provider.ServerOptions{Catalog: known(t), Backends: memStores()})
 	return serveRoutes(t, providerrpc.PatternProviderHandlers(s))
 }
 
@@ -147,6 +150,10 @@ func response(call uint64) *providerv1.ResponseItem {
 	return &providerv1.ResponseItem{Call: call, Item: &providerv1.ResponseItem_Response{Response: new(providerv1.CallResponse)}}
 }
 
+func header(call uint64) *providerv1.ResponseItem {
+	return &providerv1.ResponseItem{Call: call, Item: &providerv1.ResponseItem_Header{Header: &providerv1.ResponseHeader{Metadata: []*providerv1.Metadata{{Key: "a"}}}}}
+}
+
 // TestAProviderThatAnswersRubbish has a provider break each rule: the call fails, nothing hangs, and the gateway attaches anew.
 func TestAProviderThatAnswersRubbish(t *testing.T) {
 	t.Parallel()
@@ -158,6 +165,7 @@ func TestAProviderThatAnswersRubbish(t *testing.T) {
 		"success without a message":     {response(1)},
 		"half a message":                {chunk(1, "a", false), response(1)},
 		"two messages":                  {chunk(1, "", true), chunk(1, "", true)},
+		"two headers":                   {header(1), header(1), chunk(1, "", true), response(1)},
 		"an empty chunk":                {chunk(1, "", false)},
 		"an item that says nothing":     {{Call: 1}},
 		"an item that is not known":     {unknown},
@@ -313,7 +321,7 @@ func TestACutConnectionLosesNothing(t *testing.T) {
 
 func TestCallsGoOnAfterARestart(t *testing.T) {
 	t.Parallel()
-	o := provider.ServerOptions{Catalog: known(t), Backends: []backend.Type{backend.Of("memstore", memstore.Open)}}
+	o := provider.ServerOptions{Catalog: known(t), Backends: memStores()}
 	socket := filepath.Join(t.TempDir(), "p.sock")
 	first := serveAt(t, o, socket)
 	i := open(t, optionsFor(t, first.address))

@@ -12,7 +12,6 @@ import (
 func (i *Instance) look(l *link) {
 	ticker := time.NewTicker(tickInterval)
 	defer ticker.Stop()
-	silence := max(int(i.options.Silence/tickInterval), 1)
 	checking := make(chan struct{}, 1)
 	var checked time.Time
 	for {
@@ -22,8 +21,9 @@ func (i *Instance) look(l *link) {
 		case <-l.ctx.Done():
 			return
 		case now := <-ticker.C:
-			if l.shared != nil && l.shared.tick() > silence {
+			if l.mute() {
 				l.lose(fault.New(fault.Unavailable, "the provider has sent nothing for %s, though it was asked", i.options.Silence))
+				l.close() // nothing that is under way will be answered
 				return
 			}
 			if now.Sub(checked) < healthInterval {

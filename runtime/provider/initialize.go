@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"regexp"
 	"slices"
+	"sync"
 
 	"google.golang.org/protobuf/proto"
 
@@ -113,7 +114,7 @@ func (s *Server) openOnce(ctx context.Context, key instanceKey, known catalog.Ba
 		s.mu.Lock()
 		if s.closing {
 			s.mu.Unlock()
-			return nil, fault.New(fault.Unavailable, "the provider is stopping")
+			return nil, errClosing()
 		}
 		if i := s.byKey[key]; i != nil && !i.draining.Load() {
 			s.mu.Unlock()
@@ -142,7 +143,11 @@ func (s *Server) openNow(ctx context.Context, key instanceKey, known catalog.Bac
 		s.mu.Unlock()
 		close(busy)
 	}()
-	i := &instance{server: s, key: key, handle: newHandle(known.Name), status: new(backend.Status), idle: make(chan struct{}, 1), over: make(chan struct{}), carriers: make(map[*carrier]struct{})}
+	i := &instance{
+		server: s, key: key, handle: newHandle(known.Name), status: new(backend.Status), carriers: make(map[*carrier]struct{}),
+		idle: make(chan struct{}, 1), hurried: make(chan struct{}), over: make(chan struct{}),
+	}
+	i.hurry = sync.OnceFunc(func() { close(i.hurried) })
 	i.log = s.log.With("instance", key.name, "backend", known.Name)
 	i.methods = make(map[string]*rpc.Method)
 	for _, name := range known.Implements {
@@ -161,16 +166,26 @@ func (s *Server) openNow(ctx context.Context, key instanceKey, known catalog.Bac
 		i.cut()
 		return nil, openError(err)
 	}
+	if !s.add(i) {
+		i.cut()
+		i.close(ctx)
+		return nil, errClosing()
+	}
+	return i, nil
+}
+
+// add has an instance found; it is not when the provider stops.
+func (s *Server) add(i *instance) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closing {
-		_ = i.guard(func() error { return i.open.Close(context.WithoutCancel(ctx)) }) // nobody has used it
-		i.cut()
-		return nil, fault.New(fault.Unavailable, "the provider is stopping")
+		return false
 	}
-	s.instances[i.handle], s.byKey[key] = i, i
-	return i, nil
+	s.instances[i.handle], s.byKey[i.key] = i, i
+	return true
 }
+
+func errClosing() error { return fault.New(fault.Unavailable, "the provider is stopping") }
 
 // openError says why a backend cannot be opened. Backends explain it to operators, and it is an operator who reads it: in the gateway's log, or at its start. What they
 // say holds no secret.

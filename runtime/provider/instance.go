@@ -36,6 +36,9 @@ type instance struct {
 	active, streams, executing atomic.Int64
 	draining                   atomic.Bool
 	idle                       chan struct{}
+	// hurry closes hurried: calls under way have had their time, whatever the drain is.
+	hurry   func()
+	hurried chan struct{}
 	// cutting ends when the time of calls is over; over is closed when the instance is.
 	cutting context.Context //nolint:containedctx // it is the instance's
 	cut     context.CancelFunc
@@ -107,19 +110,21 @@ func (i *instance) health() *providerv1.HealthCheckResponse {
 	return &providerv1.HealthCheckResponse{State: providerv1.HealthState_HEALTH_STATE_READY}
 }
 
-// end ends the instance: calls under way may go on for the drain, or until somebody hurries. It returns how many were cancelled.
-func (i *instance) end(ctx context.Context, hurry <-chan struct{}, drain time.Duration) (cancelled uint64) {
+// end ends the instance: calls under way may go on for the drain, or until the context ends. Of several who end it, the one with the least time counts. It returns how many were cancelled.
+func (i *instance) end(ctx context.Context, drain time.Duration) (cancelled uint64) {
 	i.mu.Lock()
 	first := !i.draining.Swap(true)
 	i.mu.Unlock()
+	defer context.AfterFunc(ctx, i.hurry)()
 	if !first {
+		defer time.AfterFunc(drain, i.hurry).Stop()
 		<-i.over
 		return 0
 	}
 	for _, c := range i.snapshot() {
 		c.goAway()
 	}
-	if !i.wait(hurry, drain) {
+	if !i.wait(i.hurried, drain) {
 		executing := i.executing.Load()
 		i.cut()
 		cancelled = uint64(executing) //nolint:gosec // it counts
@@ -131,17 +136,22 @@ func (i *instance) end(ctx context.Context, hurry <-chan struct{}, drain time.Du
 		}
 	}
 	i.cut()
-	closing, cancel := context.WithTimeout(ctx, defaultDrain)
-	defer cancel()
-	if err := i.guard(func() error { return i.open.Close(closing) }); err != nil {
-		i.log.Error("the backend did not close well", "error", err.Error())
-	}
+	i.close(ctx)
 	for _, c := range i.snapshot() {
 		c.end(errStopping())
 	}
 	i.server.forget(i)
 	close(i.over)
 	return cancelled
+}
+
+// close closes the backend.
+func (i *instance) close(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), defaultDrain)
+	defer cancel()
+	if err := i.guard(func() error { return i.open.Close(ctx) }); err != nil {
+		i.log.Error("the backend did not close well", "error", err.Error())
+	}
 }
 
 // wait waits until no call is under way; it tells false when the time was over before.

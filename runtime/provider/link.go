@@ -36,10 +36,10 @@ const mostReceived = 1 << 20
 
 // dial makes a connection, which connects with its first call.
 func (t Target) dial() (*grpc.ClientConn, error) {
-	network, address := "tcp", t.Address
+	network, address, target := "tcp", t.Address, t.Address
 	var options []grpc.DialOption
 	if path, ok := strings.CutPrefix(address, "unix:"); ok {
-		network, address = "unix", path
+		network, address, target = "unix", path, "provider" // the library takes its target for a URL, which a path need not be
 		options = append(options, grpc.WithAuthority("localhost"))
 	}
 	secure := insecure.NewCredentials()
@@ -47,7 +47,7 @@ func (t Target) dial() (*grpc.ClientConn, error) {
 		secure = credentials.NewTLS(t.TLS)
 	}
 	const window = 4 << 20 // credit and limits bound what is on its way; HTTP/2 must not
-	return grpc.NewClient("passthrough:///"+address, append(options,
+	return grpc.NewClient("passthrough:///"+target, append(options,
 		grpc.WithTransportCredentials(secure),
 		grpc.WithContextDialer(func(ctx context.Context, _ string) (net.Conn, error) {
 			return new(net.Dialer).DialContext(ctx, network, address)
@@ -72,6 +72,8 @@ type link struct {
 	shared *sharedStream
 	// calls and streams count what is under way by Execute and on streams of their own, and shutdowns what ends the instance.
 	calls, streams, shutdowns atomic.Int64
+	// silence is after how many ticks without a sign of life the provider is taken for dead.
+	silence int
 
 	ctx  context.Context //nolint:containedctx // it ends with the link
 	stop context.CancelFunc
@@ -87,7 +89,7 @@ func attach(ctx context.Context, o *Options, request *providerv1.InitializeReque
 	if err != nil {
 		return nil, fmt.Errorf("the provider's address %q: %w", o.Target.Address, err)
 	}
-	l := &link{conn: conn, gone: make(chan struct{})}
+	l := &link{conn: conn, gone: make(chan struct{}), silence: max(int(o.Silence/tickInterval), 1)}
 	l.ctx, l.stop = context.WithCancel(context.WithoutCancel(ctx))
 	if err := l.initialize(ctx, request); err != nil {
 		l.close()
@@ -151,9 +153,15 @@ func orUnnamed(name string) string {
 	return clipped(name, 200)
 }
 
+var errMute = fault.New(fault.Unavailable, "the provider answered Initialize and does not answer on a stream")
+
 // open opens the shared stream, if the provider has streams.
 func (l *link) open(ctx context.Context) error {
+	opened := context.AfterFunc(ctx, l.stop) // the stream outlives the context, and what opens it must not: a connection that was lost is made anew first
 	stream, err := l.newStream(l.ctx)
+	if !opened() {
+		return errMute
+	}
 	if err != nil {
 		return fromGRPC(err)
 	}
@@ -172,13 +180,17 @@ func (l *link) open(ctx context.Context) error {
 		select {
 		case <-s.greeted: // it went away at once
 		default:
-			if status.Code(why) == codes.Unimplemented {
+			switch status.Code(why) {
+			case codes.Unimplemented:
 				return nil // a simple provider: the link has no stream
+			case codes.FailedPrecondition:
+				return unavailable(fromGRPC(why)) // somebody has ended the instance meanwhile: Initialize opens it again
+			default:
+				return fromGRPC(why)
 			}
-			return fromGRPC(why)
 		}
 	case <-ctx.Done():
-		return fault.New(fault.Unavailable, "the provider answered Initialize and does not answer on a stream")
+		return errMute
 	}
 	l.shared = s
 	go func() { l.lose(<-lost) }() // the stream ends with the link at the latest
@@ -227,23 +239,36 @@ func (l *link) health(ctx context.Context) (*providerv1.HealthCheckResponse, err
 	return response, nil
 }
 
-// shutdown ends the instance at the provider. A link that is lost has none to end.
+// shutdown ends the instance at the provider, and then the link.
 func (l *link) shutdown(ctx context.Context, request *providerv1.ShutdownRequest) error {
 	l.shutdowns.Add(1)
 	defer l.shutdowns.Add(-1)
+	defer l.lose(errEnded)
 	select {
 	case <-l.gone:
-		return nil
+		return unended(l.why)
 	default: // from here on drain waits for the answer
 	}
-	if err := l.conn.Invoke(ctx, procedure("Shutdown"), request, new(providerv1.ShutdownResponse)); err != nil {
-		return fromGRPC(err)
+	err := l.conn.Invoke(ctx, procedure("Shutdown"), request, new(providerv1.ShutdownResponse))
+	switch {
+	case err == nil:
+		return nil
+	case l.ctx.Err() != nil: // what the library says then is that the connection was closed, and not why
+		return unended(l.why)
 	}
-	return nil
+	return fromGRPC(err)
 }
 
-// drain waits until the calls of a lost link have ended, for so long at most, or its instance is closed, and closes the link. A shutdown is waited for in any case: the provider ends the
-// stream before it answers.
+// unended is why nobody knows whether an instance has ended.
+func unended(why error) error {
+	return fault.Wrap(why, fault.Unavailable, "", "the backend's provider does not answer; it keeps the instance if it is still there")
+}
+
+// mute counts a tick, and tells that the provider has sent nothing for too many of them, though it was asked.
+func (l *link) mute() bool { return l.shared != nil && l.shared.tick() > l.silence }
+
+// drain waits until the calls of a lost link have ended, for so long at most, or its instance is closed, or its provider is mute, and closes the link. A shutdown is waited for longer: the
+// provider ends the stream before it answers.
 func (l *link) drain(ctx context.Context, most time.Duration) {
 	defer l.close()
 	until := time.Now().Add(most)
@@ -252,6 +277,9 @@ func (l *link) drain(ctx context.Context, most time.Duration) {
 	for l.shutdowns.Load() > 0 || !l.quiet() && time.Now().Before(until) {
 		select {
 		case <-ticker.C:
+			if l.mute() {
+				return
+			}
 		case <-ctx.Done():
 			return
 		}
@@ -269,4 +297,7 @@ func (l *link) close() {
 	_ = l.conn.Close() // nothing is lost by it
 }
 
-var errClosed = errors.New("the instance was closed")
+var (
+	errClosed = errors.New("the instance was closed")
+	errEnded  = errors.New("the instance was shut down")
+)

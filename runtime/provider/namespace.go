@@ -84,7 +84,7 @@ func (s *ownStream) each(response rpc.ResponseWriter, send func([]byte) error) e
 // Invoke makes a unary call.
 func (n *namespace) Invoke(ctx context.Context, m *rpc.Method, request, response proto.Message) error {
 	encoded := frames.Get().(*frame)
-	defer frames.Put(encoded)
+	defer put(encoded)
 	var err error
 	if encoded.b, err = (proto.MarshalOptions{}).MarshalAppend(encoded.b[:0], request); err != nil {
 		return fault.Wrap(err, fault.InvalidArgument, "", "the request does not encode")

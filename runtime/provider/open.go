@@ -29,9 +29,9 @@ const (
 	maxHandle = 512
 	// defaultStart is how long Open tries, unless it is told.
 	defaultStart = 10 * time.Second
-	// attachAgain and attachAgainMost bound the pause before the gateway reaches for a provider again; it doubles.
+	// attachAgain and attachAgainMost bound the pause before the gateway reaches for a provider again; it doubles. A link that has lived for the longest one begins anew, without a pause.
 	attachAgain, attachAgainMost = 50 * time.Millisecond, 2 * time.Second
-	// attachTimeout bounds one attempt.
+	// attachTimeout bounds one attempt, unless Open was told that the provider needs more.
 	attachTimeout = 10 * time.Second
 	// tickInterval is how often the shared stream is looked at.
 	tickInterval = 250 * time.Millisecond
@@ -76,11 +76,14 @@ type Instance struct {
 
 	// link is what calls go by; nil while the provider does not answer.
 	link atomic.Pointer[link]
-	// ended tells that Shutdown was called, and the provider is not reached for again.
+	// ended tells that Shutdown has succeeded.
 	ended atomic.Bool
 
-	ctx     context.Context //nolint:containedctx // it ends with the instance
-	stop    context.CancelFunc
+	ctx  context.Context //nolint:containedctx // it ends with the instance
+	stop context.CancelFunc
+	// wanted ends with the instance, or with Shutdown: the provider is then not reached for again.
+	wanted  context.Context //nolint:containedctx // as above
+	unwant  context.CancelFunc
 	running sync.WaitGroup
 }
 
@@ -129,6 +132,7 @@ func newInstance(ctx context.Context, o Options) (*Instance, error) {
 		}
 	}
 	i.ctx, i.stop = context.WithCancel(context.WithoutCancel(ctx))
+	i.wanted, i.unwant = context.WithCancel(i.ctx)
 	return i, nil
 }
 
@@ -142,7 +146,7 @@ func (i *Instance) first(ctx context.Context) (*link, error) {
 			return l, nil
 		}
 		code := fault.CodeOf(err)
-		if code != fault.Unavailable && code != fault.DeadlineExceeded || !pause(ctx, again/2+rand.N(again)) { //nolint:gosec // jitter
+		if code != fault.Unavailable && code != fault.DeadlineExceeded || !pause(ctx, again) {
 			return nil, i.refused(err)
 		}
 	}
@@ -176,7 +180,9 @@ func (i *Instance) warnOfMissing() {
 
 // watch keeps the instance attached.
 func (i *Instance) watch(l *link) {
+	var wait time.Duration
 	for {
+		began := time.Now()
 		looked := make(chan struct{})
 		go func() {
 			i.look(l)
@@ -193,7 +199,7 @@ func (i *Instance) watch(l *link) {
 			return
 		}
 		<-looked
-		if i.ended.Load() {
+		if i.wanted.Err() != nil {
 			l.drain(i.ctx, i.leaveTime(l))
 			return
 		}
@@ -202,10 +208,16 @@ func (i *Instance) watch(l *link) {
 		i.log.Warn("the backend's provider does not answer; its calls are refused until it does", slog.Any("error", l.why))
 		left := l
 		i.running.Go(func() { left.drain(i.ctx, i.leaveTime(left)) })
-		if l = i.again(); l == nil {
+		if time.Since(began) >= attachAgainMost {
+			wait = 0
+		}
+		if l, wait = i.again(wait); l == nil {
 			return
 		}
 		i.attached(l)
+		if i.wanted.Err() != nil {
+			l.lose(errEnded) // Shutdown has come meanwhile, and may have found no link
+		}
 		i.log.Info("the backend's provider answers again")
 	}
 }
@@ -218,22 +230,26 @@ func (i *Instance) leaveTime(l *link) time.Duration {
 	return 0
 }
 
-// again attaches anew, until the instance is closed.
-func (i *Instance) again() *link {
-	for again := attachAgain; ; again = min(again*2, attachAgainMost) {
-		ctx, cancel := context.WithTimeout(i.ctx, attachTimeout)
+// again attaches anew after a pause, until the instance is not wanted any more. It returns the next pause too: a provider that takes a link and breaks it is not reached for all the time.
+func (i *Instance) again(wait time.Duration) (*link, time.Duration) {
+	for {
+		if wait > 0 && !pause(i.wanted, wait) {
+			return nil, 0
+		}
+		wait = min(max(2*wait, attachAgain), attachAgainMost)
+		ctx, cancel := context.WithTimeout(i.wanted, max(attachTimeout, i.options.StartTimeout))
 		l, err := attach(ctx, &i.options, i.request)
 		cancel()
 		if err == nil {
-			return l
+			return l, wait
+		}
+		if i.wanted.Err() != nil {
+			return nil, 0
 		}
 		i.log.Debug("the backend's provider cannot be attached", slog.Any("error", err))
-		if code := fault.CodeOf(err); code != fault.Unavailable && code != fault.DeadlineExceeded && i.ctx.Err() == nil {
+		if code := fault.CodeOf(err); code != fault.Unavailable && code != fault.DeadlineExceeded {
 			i.status.Unavailable("its provider refuses it: " + clipped(fault.Public(err).Message, 300))
 			i.log.Error("the backend's provider refuses the instance; the gateway goes on trying", slog.Any("error", err))
-		}
-		if !pause(i.ctx, again/2+rand.N(again)) { //nolint:gosec // jitter
-			return nil
 		}
 	}
 }
@@ -245,15 +261,22 @@ func (i *Instance) attached(l *link) {
 	i.log.Info("attached to the backend's provider", "provider", clipped(l.provider, 200), "streams", l.shared != nil)
 }
 
-// Shutdown ends the instance at the provider, for every gateway that uses it; calls under way may go on for so long. Others may open it there again; this one takes no more calls. Close alone
-// leaves it open there, for the gateway that comes next.
+// Shutdown ends the instance at the provider, for every gateway that uses it; calls under way may go on for so long. Others may open it there again; this one takes no more calls, whatever
+// comes of it. UNAVAILABLE says that the provider is not reached, and has the instance still if it lives. Close alone leaves the instance open there, for the gateway that comes next.
 func (i *Instance) Shutdown(ctx context.Context, drain time.Duration) error {
-	i.ended.Store(true)
+	i.unwant()
 	l := i.link.Load()
-	if l == nil {
-		return nil // what is not there cannot be ended
+	switch {
+	case i.ended.Load():
+		return nil
+	case l == nil:
+		return unended(nil)
 	}
-	return l.shutdown(ctx, &providerv1.ShutdownRequest{Instance: l.handle, Drain: durationpb.New(drain)})
+	err := l.shutdown(ctx, &providerv1.ShutdownRequest{Instance: l.handle, Drain: durationpb.New(drain)})
+	if err == nil {
+		i.ended.Store(true)
+	}
+	return err
 }
 
 // Close leaves the provider, which keeps the instance: a gateway that comes later finds it again.
@@ -263,9 +286,9 @@ func (i *Instance) Close(context.Context) error {
 	return nil
 }
 
-// pause waits; it tells false when the context ended first.
+// pause waits, for half as long to half as much again, so that gateways do not come all at once; it tells false when the context ended first.
 func pause(ctx context.Context, d time.Duration) bool {
-	timer := time.NewTimer(d)
+	timer := time.NewTimer(d/2 + rand.N(d)) //nolint:gosec // it is no secret
 	defer timer.Stop()
 	select {
 	case <-timer.C:

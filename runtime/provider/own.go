@@ -150,7 +150,7 @@ func (s *ownStream) take(one item) (whole bool, err error) {
 		}
 		return false, s.failed(err) // the link has its own on the shared stream, whose calls are finished
 	case responseHeader:
-		return false, s.failed(readHeader(one.content, &s.header))
+		return false, s.failed(readHeader(one, &s.header))
 	case responseChunk:
 		return s.chunk(one.content)
 	}
@@ -198,5 +198,5 @@ func (s *ownStream) failed(err error) error {
 func (s *ownStream) close() {
 	s.cancel()
 	s.link.streams.Add(-1)
-	frames.Put(s.frame)
+	put(s.frame)
 }

@@ -174,7 +174,7 @@ func (s *Server) instance(handle string) (*instance, error) {
 	return i, nil
 }
 
-// Shutdown ends an instance, or all of them and then the process.
+// Shutdown ends an instance, or all of them and then the process if a gateway has started it.
 func (s *Server) Shutdown(ctx context.Context, request *providerv1.ShutdownRequest) (*providerv1.ShutdownResponse, error) {
 	drain := defaultDrain
 	if request.GetDrain() != nil {
@@ -183,7 +183,7 @@ func (s *Server) Shutdown(ctx context.Context, request *providerv1.ShutdownReque
 	s.mu.Lock()
 	var ending []*instance
 	all := request.GetInstance() == ""
-	if all {
+	if all && s.options.Exit != nil {
 		s.closing = true
 	}
 	for handle, i := range s.instances {
@@ -192,19 +192,19 @@ func (s *Server) Shutdown(ctx context.Context, request *providerv1.ShutdownReque
 		}
 	}
 	s.mu.Unlock()
-	cancelled := s.end(ctx, ending, drain)
+	cancelled := s.end(context.WithoutCancel(ctx), ending, drain) // calls of other gateways have their time though this one goes away
 	if all && s.options.Exit != nil {
 		s.options.Exit()
 	}
 	return &providerv1.ShutdownResponse{Cancelled: cancelled}, nil
 }
 
-// end ends instances, all at once.
+// end ends instances, all at once. Calls under way may go on for the drain, or until the context ends.
 func (s *Server) end(ctx context.Context, ending []*instance, drain time.Duration) uint64 {
 	var cancelled atomic.Uint64
 	var ended sync.WaitGroup
 	for _, i := range ending {
-		ended.Go(func() { cancelled.Add(i.end(context.WithoutCancel(ctx), ctx.Done(), drain)) })
+		ended.Go(func() { cancelled.Add(i.end(ctx, drain)) })
 	}
 	ended.Wait()
 	return cancelled.Load()

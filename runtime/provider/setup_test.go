@@ -23,6 +23,8 @@ import (
 // patient is longer than a busy machine keeps a healthy provider silent.
 const patient = 60 * time.Second
 
+func memStores() []backend.Type { return []backend.Type{backend.Of("memstore", memstore.Open)} }
+
 func known(t testing.TB) *catalog.Catalog {
 	t.Helper()
 	c, err := registry.Catalog()
@@ -40,7 +42,7 @@ type served struct {
 // serve starts a provider of this build on a socket, until the test ends.
 func serve(t testing.TB, change ...func(*provider.ServerOptions)) *served {
 	t.Helper()
-	o := provider.ServerOptions{Catalog: known(t), Backends: []backend.Type{backend.Of("memstore", memstore.Open)}, Version: "prism test-provider"}
+	o := provider.ServerOptions{Catalog: known(t), Backends: memStores(), Version: "prism test-provider"}
 	for _, c := range change {
 		c(&o)
 	}

@@ -214,7 +214,7 @@ func (s *sharedStream) item(i item) error {
 	}
 	switch i.what {
 	case responseHeader:
-		return readHeader(i.content, &p.header)
+		return readHeader(i, &p.header)
 	case responseChunk:
 		data, end, err := readChunk(i.content)
 		switch {
@@ -263,8 +263,12 @@ func (s *sharedStream) goAway(content []byte) error {
 	return nil
 }
 
-func readHeader(content []byte, header *metadata) error {
-	return eachField(content, func(n number, value field) error {
+// readHeader reads the header of a response, which has one.
+func readHeader(i item, header *metadata) error {
+	if len(*header) > 0 {
+		return broken("the response of call %d has a second header", i.call)
+	}
+	return eachField(i.content, func(n number, value field) error {
 		if n == 1 {
 			return header.read(value.bytes)
 		}
@@ -297,10 +301,13 @@ func unavailable(why error) error {
 		WithReason("BACKEND_UNAVAILABLE").WithRetry(attachAgain)
 }
 
-// tick asks for a sign of life when none has come since the last tick, and returns how many ticks went by without.
+// tick asks for a sign of life when none has come since the last tick, and returns how many ticks went by without. Nobody is asked on a stream that is over.
 func (s *sharedStream) tick() (silent int) {
 	s.out.Lock()
 	defer s.out.Unlock()
+	if s.err != nil {
+		return 0
+	}
 	if s.heard {
 		s.heard = false
 		return 0
@@ -320,9 +327,9 @@ func (s *sharedStream) idle() bool {
 	return len(s.calls) == 0
 }
 
-// left tells that the provider takes no new calls and finishes those under way.
+// left tells that the provider takes no new calls and finishes those under way. This stream may be over before the streams of their own.
 func (s *sharedStream) left() bool {
 	s.out.Lock()
 	defer s.out.Unlock()
-	return s.leaving && s.err == nil
+	return s.leaving
 }

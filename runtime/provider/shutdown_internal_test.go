@@ -15,6 +15,8 @@ import (
 	backendsv1 "github.com/prismgate/prism/gen/go/prism/backends/v1"
 	keyvaluev1 "github.com/prismgate/prism/gen/go/prism/keyvalue/v1"
 	providerv1 "github.com/prismgate/prism/gen/go/prism/provider/v1"
+	pubsubv1 "github.com/prismgate/prism/gen/go/prism/pubsub/v1"
+	queuev1 "github.com/prismgate/prism/gen/go/prism/queue/v1"
 	"github.com/prismgate/prism/runtime/backend"
 	"github.com/prismgate/prism/runtime/fault"
 )
@@ -175,6 +177,70 @@ func TestShutdownOfAllExits(t *testing.T) {
 	health, err := s.HealthCheck(t.Context(), new(providerv1.HealthCheckRequest))
 	require.NoError(t, err)
 	require.Equal(t, providerv1.HealthState_HEALTH_STATE_DRAINING, health.GetState())
+}
+
+// TestAProviderThatNoGatewayStartedGoesOn ends all instances of a provider that others started.
+func TestAProviderThatNoGatewayStartedGoesOn(t *testing.T) {
+	t.Parallel()
+	s := newTestServer(t, nil)
+	former := initialized(t, s)
+	_, err := s.Shutdown(t.Context(), &providerv1.ShutdownRequest{Drain: durationpb.New(0)})
+	require.NoError(t, err)
+	_, err = s.HealthCheck(t.Context(), &providerv1.HealthCheckRequest{Instance: former})
+	require.Equal(t, fault.FailedPrecondition, fault.CodeOf(err))
+	require.NotEqual(t, former, initialized(t, s))
+	health, err := s.HealthCheck(t.Context(), new(providerv1.HealthCheckRequest))
+	require.NoError(t, err)
+	require.Equal(t, providerv1.HealthState_HEALTH_STATE_READY, health.GetState())
+}
+
+// TestALongDrainDoesNotKeepAProviderThatStops closes a provider while a gateway gives an instance an hour.
+func TestALongDrainDoesNotKeepAProviderThatStops(t *testing.T) {
+	t.Parallel()
+	s := newTestServer(t, nil)
+	handle := initialized(t, s)
+	p := connect(t, s)
+	p.send(openItem(handle, false, 1<<20), startItem(1, subscribe), chunkItem(1, true, encoded(t, &pubsubv1.SubscribeRequest{Topic: "t"})))
+	require.NotNil(t, p.next().GetChunk(), "it has subscribed")
+	ended := make(chan error, 2)
+	go func() {
+		_, err := s.Shutdown(context.WithoutCancel(t.Context()), &providerv1.ShutdownRequest{Instance: handle, Drain: durationpb.New(time.Hour)})
+		ended <- err
+	}()
+	require.NotNil(t, p.next().GetGoingAway())
+	go func() {
+		closing, cancel := context.WithCancel(t.Context())
+		cancel()
+		ended <- s.Close(closing)
+	}()
+	for range 2 {
+		select {
+		case err := <-ended:
+			require.NoError(t, err)
+		case <-time.After(20 * time.Second):
+			require.FailNow(t, "it waits for the hour")
+		}
+	}
+}
+
+// TestADrainIsNotCutByItsGateway has the gateway that asked for it go away: the calls of others have their time all the same.
+func TestADrainIsNotCutByItsGateway(t *testing.T) {
+	t.Parallel()
+	s := newTestServer(t, nil)
+	handle := initialized(t, s)
+	p := connect(t, s)
+	brief := encoded(t, &queuev1.DequeueRequest{Queue: "q", WaitTime: durationpb.New(time.Second)})
+	p.send(openItem(handle, true, 0), startItem(1, dequeue), chunkItem(1, true, brief), pingItem(0, 1))
+	require.Equal(t, uint64(1), p.next().GetPong().GetNonce())
+	gone, cancel := context.WithCancel(t.Context())
+	cancel()
+	_, err := s.Shutdown(gone, &providerv1.ShutdownRequest{Instance: handle, Drain: durationpb.New(time.Hour)})
+	require.NoError(t, err)
+	one := p.next()
+	for one.GetResponse() == nil {
+		one = p.next()
+	}
+	require.Zero(t, one.GetResponse().GetCode(), one.GetResponse().GetMessage())
 }
 
 func TestAPanicEndsItsCallOnly(t *testing.T) {

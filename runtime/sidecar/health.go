@@ -40,12 +40,14 @@ func (s *Sidecar) watch(ctx context.Context) error {
 	}
 	client := providerrpc.NewPatternProviderClient(conn)
 	pause := s.o.Silence / questions
+	ticker := time.NewTicker(pause) // a question that is not answered takes all the time until the next
+	defer ticker.Stop()
 	unanswered := 0
 	for {
 		select {
 		case <-ctx.Done():
 			return nil
-		case <-time.After(pause):
+		case <-ticker.C:
 		}
 		err := ask(ctx, client, pause)
 		switch {

@@ -12,7 +12,6 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
-	"os"
 	"path/filepath"
 	"time"
 )
@@ -51,7 +50,7 @@ type Options struct {
 // Sidecar is a provider's process, and those that take its place. Make one with [Start].
 type Sidecar struct {
 	o      Options
-	folder string
+	folder *folder
 	// stopping ends when the sidecar is to end for good; ended is closed when it has.
 	stopping context.Context //nolint:containedctx // it is no call's: it ends with the sidecar
 	stop     context.CancelFunc
@@ -71,11 +70,11 @@ func Start(ctx context.Context, o Options) (*Sidecar, error) {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
-	folder, err := os.MkdirTemp("", "prism-sidecar-") // only its owner can enter it
+	made, err := makeFolder()
 	if err != nil {
 		return nil, fmt.Errorf("sidecar: a folder for its socket cannot be made; TMPDIR says where it would be: %w", err)
 	}
-	s := &Sidecar{o: o, folder: folder, ended: make(chan struct{}), draining: make(chan time.Duration, 1)}
+	s := &Sidecar{o: o, folder: made, ended: make(chan struct{}), draining: make(chan time.Duration, 1)}
 	s.stopping, s.stop = context.WithCancel(context.WithoutCancel(ctx))
 	first, err := s.launch()
 	if err == nil {
@@ -83,7 +82,7 @@ func Start(ctx context.Context, o Options) (*Sidecar, error) {
 	}
 	if err != nil {
 		s.stop()
-		return nil, errors.Join(fmt.Errorf("sidecar: %w", err), os.RemoveAll(folder))
+		return nil, errors.Join(fmt.Errorf("sidecar: %w", err), made.remove())
 	}
 	go s.supervise(first)
 	return s, nil
@@ -92,7 +91,7 @@ func Start(ctx context.Context, o Options) (*Sidecar, error) {
 // Address is where the sidecar is reached, for as long as it runs: those that take its place listen there too.
 func (s *Sidecar) Address() string { return "unix:" + s.socket() }
 
-func (s *Sidecar) socket() string { return filepath.Join(s.folder, "provider.sock") }
+func (s *Sidecar) socket() string { return filepath.Join(s.folder.path, "provider.sock") }
 
 // Close ends the sidecar: it is asked to end, and killed when it does not within some seconds or before the context ends. It returns when the process is gone.
 func (s *Sidecar) Close(ctx context.Context) error {
@@ -106,7 +105,7 @@ func (s *Sidecar) Close(ctx context.Context) error {
 		}
 		<-s.ended
 	}
-	return os.RemoveAll(s.folder)
+	return s.folder.remove()
 }
 
 // supervise sees to it that the sidecar runs.

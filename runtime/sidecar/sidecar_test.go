@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
+	"path/filepath"
 	"runtime"
 	"strconv"
 	"strings"
@@ -249,22 +250,47 @@ func TestASidecarThatDoesNotEndIsKilled(t *testing.T) {
 	require.True(t, gone(log.pids(t)[0]))
 }
 
-// TestASidecarEndsWithItsGateway kills a gateway whose sidecar would never end by itself.
+// TestASidecarEndsWithItsGateway kills a gateway whose sidecar would never end by itself. The gateways that come next remove what it has left, and leave alone what others use.
 func TestASidecarEndsWithItsGateway(t *testing.T) {
 	t.Parallel()
 	if runtime.GOOS != "linux" {
 		t.Skip("only Linux kills the children of a process that is killed")
 	}
-	log := new(logged)
-	gateway := exec.Command(os.Args[0], "gateway", "stubborn")
-	gateway.Stdout, gateway.Stderr = log, log
-	gateway.Env = append(os.Environ(), "TMPDIR="+t.TempDir()) // its folder is left behind
-	require.NoError(t, gateway.Start())
-	log.waitFor(t, "the sidecar is ready", 1)
-	require.NoError(t, gateway.Process.Kill())
-	require.Error(t, gateway.Wait())
+	temporary := t.TempDir()
+	start := func() (log *logged, kill func()) {
+		log = new(logged)
+		gateway := exec.Command(os.Args[0], "gateway", "stubborn")
+		gateway.Stdout, gateway.Stderr = log, log
+		gateway.Env = append(os.Environ(), "TMPDIR="+temporary)
+		require.NoError(t, gateway.Start())
+		kill = sync.OnceFunc(func() {
+			_ = gateway.Process.Kill()
+			_ = gateway.Wait()
+		})
+		t.Cleanup(kill)
+		log.waitFor(t, "the sidecar is ready", 1)
+		return log, kill
+	}
+	folders := func() []string {
+		found, err := filepath.Glob(filepath.Join(temporary, "prism-sidecar-*"))
+		require.NoError(t, err)
+		return found
+	}
+	log, kill := start()
+	left := folders()
+	require.Len(t, left, 1)
+	kill()
 	pid := log.pids(t)[0]
 	require.Eventually(t, func() bool { return gone(pid) }, patience, 5*time.Millisecond)
+	require.Equal(t, left, folders(), "a gateway that is killed cannot remove it")
+
+	start()
+	used := folders()
+	require.Len(t, used, 1)
+	require.NotEqual(t, left, used)
+	start()
+	require.Len(t, folders(), 2)
+	require.Contains(t, folders(), used[0])
 }
 
 func TestLongLinesAreCut(t *testing.T) {
