@@ -18,23 +18,50 @@ const (
 type clock struct {
 	ask func(ctx context.Context) (time.Time, error)
 
-	mu    sync.Mutex
-	told  time.Time // the server's time
-	since time.Time // when it was that or later, by the gateway's monotonic clock
+	mu     sync.Mutex
+	told   time.Time     // the server's time
+	since  time.Time     // when it was that or later, by the gateway's monotonic clock
+	asking chan struct{} // closed when the question that is under way is answered; nil when there is none
 }
 
 // now returns the server's time.
 func (c *clock) now(ctx context.Context) (time.Time, error) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if !c.since.IsZero() && time.Since(c.since) < clockAgain {
-		return c.aged(time.Now()), nil
+	for {
+		c.mu.Lock()
+		if !c.since.IsZero() && time.Since(c.since) < clockAgain {
+			defer c.mu.Unlock()
+			return c.aged(time.Now()), nil
+		}
+		asking := c.asking
+		if asking == nil {
+			c.asking = make(chan struct{})
+			c.mu.Unlock()
+			return c.renew(ctx)
+		}
+		c.mu.Unlock()
+		select {
+		case <-asking:
+		case <-ctx.Done():
+			return time.Time{}, ctx.Err()
+		}
 	}
+}
+
+// renew asks the server for its time, for all who wait for it.
+func (c *clock) renew(ctx context.Context) (time.Time, error) {
+	defer func() {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		close(c.asking)
+		c.asking = nil
+	}()
 	begin := time.Now()
 	told, err := c.ask(ctx)
 	if err != nil {
 		return time.Time{}, err
 	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	answered := time.Now()
 	if !c.since.IsZero() {
 		aged := c.aged(answered)

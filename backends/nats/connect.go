@@ -27,6 +27,8 @@ const (
 	leastMinor = 11
 	// pingAgain and maxPings bound how long a connection whose other end is silent counts as one.
 	pingAgain, maxPings = 10 * time.Second, 2
+	// leastWrite is how long a write to the connection may take at least.
+	leastWrite = time.Second
 	// reconnectAgain is the longest pause between two attempts to connect again.
 	reconnectAgain = 2 * time.Second
 )
@@ -62,6 +64,7 @@ func (s *Store) dial(ctx context.Context, config *backendsv1.Nats) error {
 func (s *Store) options(config *backendsv1.Nats) ([]nats.Option, error) {
 	options := []nats.Option{
 		nats.Name("prism " + s.env.Instance), nats.Timeout(s.timeout), nats.MaxReconnects(-1), nats.IgnoreAuthErrorAbort(), nats.PingInterval(pingAgain), nats.MaxPingsOutstanding(maxPings),
+		nats.FlusherTimeout(max(s.timeout, leastWrite)), nats.ReconnectOnFlusherError(), // a call that writes while the server reads nothing waits for so long, whatever its deadline
 		nats.ReconnectBufSize(-1), // calls fail while the connection is lost, and do not wait for the next one
 		nats.CustomReconnectDelay(func(attempts int) time.Duration {
 			return time.Duration(rand.Int64N(int64(min(reconnectAgain, 50*time.Millisecond<<min(attempts, 10))))) //nolint:gosec // jitter

@@ -17,9 +17,12 @@ import (
 )
 
 // namespace opens an instance of the test's own, and a namespace of it.
-func namespace(t *testing.T) *pubSub {
+func namespace(t *testing.T, change func(*backendsv1.Nats)) *pubSub {
 	t.Helper()
 	config := &backendsv1.Nats{Urls: []string{"nats://" + testenv.Shared(t, testenv.NATS).Address()}, Prefix: fmt.Sprintf("t%x", rand.Uint64())}
+	if change != nil {
+		change(config)
+	}
 	s, err := Open(t.Context(), backend.Env{}, config)
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, s.Close(t.Context())) })
@@ -69,7 +72,7 @@ func requireNoConsumer(t *testing.T, d *durable) {
 // TestForgettingIsFinishedByWhoRepeatsIt has the answer to the first half of Unsubscribe be lost.
 func TestForgettingIsFinishedByWhoRepeatsIt(t *testing.T) {
 	t.Parallel()
-	p := namespace(t)
+	p := namespace(t, nil)
 	id, first := subscribed(t, p)
 	_, second := subscribed(t, p)
 	d := p.loaded(t)
@@ -90,7 +93,7 @@ func TestForgettingIsFinishedByWhoRepeatsIt(t *testing.T) {
 // TestAStreamOfAForgottenSubscriptionDoesNotBegin has a subscription be forgotten between the steps of SubscribeDurable.
 func TestAStreamOfAForgottenSubscriptionDoesNotBegin(t *testing.T) {
 	t.Parallel()
-	p := namespace(t)
+	p := namespace(t, nil)
 	request := &pubsubv1.SubscribeDurableRequest{Topic: "topic", Subscription: "s"}
 	d, err := p.durable(t.Context(), request)
 	require.NoError(t, err)
@@ -110,7 +113,7 @@ func TestAStreamOfAForgottenSubscriptionDoesNotBegin(t *testing.T) {
 // TestAnOrderedReaderReadsWhatItWasNotToldOf has the news of a message be lost, as a cluster may that changes its leader.
 func TestAnOrderedReaderReadsWhatItWasNotToldOf(t *testing.T) {
 	t.Parallel()
-	p := namespace(t)
+	p := namespace(t, nil)
 	r := &orderedReader{pubSub: p, topic: "topic", subject: p.kept(ordered, "topic"), next: 1}
 	require.NoError(t, r.begin(t.Context()))
 	_, found, err := r.read(t.Context())

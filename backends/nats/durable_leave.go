@@ -4,8 +4,11 @@ import (
 	"cmp"
 	"context"
 	"encoding/binary"
+	"errors"
 	"slices"
 	"time"
+
+	"github.com/nats-io/nats.go"
 )
 
 // leave takes the stream out: the server sends it nothing more, and gives to others what it had not acknowledged. It returns when that is so, or the connection is lost.
@@ -49,15 +52,16 @@ func (s *durableStream) open() []*delivery {
 		}
 	}
 	for _, m := range s.returned {
-		if kept, err := m.Metadata(); err == nil && m.Header.Get("Status") == "" {
-			found = append(found, &delivery{sequence: kept.Sequence.Stream, reply: m.Reply, given: time.Now()})
+		if kept, err := m.Metadata(); err == nil && m.Header.Get("Status") == "" && time.Since(m.at) < s.timeout() {
+			found = append(found, &delivery{sequence: kept.Sequence.Stream, reply: m.Reply, given: m.at})
 		}
 	}
 	slices.SortFunc(found, func(a, b *delivery) int { return cmp.Compare(a.sequence, b.sequence) })
 	return found
 }
 
-// giveBack lets messages come again at once. It returns when the server has done so. Where the connection is lost they are given back when there is one again.
+// giveBack lets messages come again at once. It returns when the server has done so. Where the connection is lost they are given back when there is one again, but for one that the server
+// may have heard of: it may be another stream's by then.
 func (s *durableStream) giveBack(ctx context.Context, deliveries []*delivery) {
 	for i, d := range deliveries {
 		var err error
@@ -66,13 +70,15 @@ func (s *durableStream) giveBack(ctx context.Context, deliveries []*delivery) {
 		} else {
 			_, err = s.store.conn.RequestWithContext(ctx, d.reply, ackNak)
 		}
-		if err != nil {
+		if errors.Is(err, nats.ErrReconnectBufExceeded) { // it was not sent
 			s.store.mu.Lock()
 			for _, late := range deliveries[i:] {
 				late.deadline = late.given.Add(s.timeout())
 				s.store.unsettled = append(s.store.unsettled, *late)
 			}
 			s.store.mu.Unlock()
+		}
+		if err != nil {
 			return
 		}
 	}

@@ -16,6 +16,8 @@ import (
 const (
 	// pullExpires is how long the server keeps a question for the next message.
 	pullExpires = 30 * time.Second
+	// pullLate is how much later its answer may come. The stream ends then: were the server asked again it could answer both, and one of two messages would wait unsent.
+	pullLate = 10 * time.Second
 	// pullAgain is after how long a question that the server has refused is asked again.
 	pullAgain = 100 * time.Millisecond
 	// sendingMost is longer than a message is ever being sent.
@@ -38,6 +40,12 @@ type delivery struct {
 	deadline time.Time // when it awaits its acknowledgement no more; zero while it is being sent
 }
 
+// arrival is what the server has sent: a message, or why there is none.
+type arrival struct {
+	*nats.Msg
+	at time.Time
+}
+
 // sending is what a stream sends next.
 type sending struct {
 	response *pubsubv1.SubscribeDurableResponse
@@ -58,9 +66,9 @@ type durableStream struct {
 
 	mu       sync.Mutex
 	window   map[uint64]*delivery // by sequence: sent, not settled
-	pulling  time.Time            // until when the server keeps the question; zero when there is none
-	arrived  *nats.Msg
-	returned []*nats.Msg // what came after the stream was left
+	pulling  time.Time            // until when the server's answer is awaited; zero when it has no question
+	arrived  *arrival
+	returned []*arrival // what came after the stream was left
 	left     bool
 	progress *time.Timer
 	working  *delivery // what is being sent
@@ -152,8 +160,9 @@ func (d *durable) open(request *pubsubv1.SubscribeDurableRequest) (*durableStrea
 	return s, nil
 }
 
-// came takes what the server sends: a message, or why there is none. It does not wait.
-func (s *durableStream) came(m *nats.Msg) {
+// came takes what the server sends. It does not wait.
+func (s *durableStream) came(message *nats.Msg) {
+	m := &arrival{message, time.Now()}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.left {
@@ -191,7 +200,7 @@ func (s *durableStream) next(ctx context.Context) (sending, bool, time.Duration,
 }
 
 // take returns what has arrived, if anything.
-func (s *durableStream) take() *nats.Msg {
+func (s *durableStream) take() *arrival {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	m := s.arrived
@@ -206,7 +215,28 @@ func (s *durableStream) ask() (time.Duration, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	now := time.Now()
-	var first time.Time
+	if len(s.window) >= s.max {
+		if first := s.expire(now); len(s.window) >= s.max {
+			return max(first.Sub(now), time.Millisecond), nil
+		}
+	}
+	if s.left || s.arrived != nil {
+		return time.Millisecond, nil
+	}
+	switch {
+	case s.pulling.IsZero():
+		if err := s.store.conn.PublishRequest("$JS.API.CONSUMER.MSG.NEXT."+s.store.topicsName()+"."+s.consumer(), s.sub.Subject, s.pull); err != nil {
+			return 0, failed("nats.pubsub.SubscribeDurable", err)
+		}
+		s.pulling = now.Add(pullExpires + pullLate)
+	case now.After(s.pulling):
+		return 0, errNotServed()
+	}
+	return s.pulling.Sub(now), nil
+}
+
+// expire makes room: it forgets what awaits its acknowledgement no more, and tells when the next does. The lock is held.
+func (s *durableStream) expire(now time.Time) (first time.Time) {
 	for sequence, waiting := range s.window {
 		if !waiting.deadline.After(now) {
 			delete(s.window, sequence)
@@ -214,19 +244,7 @@ func (s *durableStream) ask() (time.Duration, error) {
 			first = waiting.deadline
 		}
 	}
-	if len(s.window) >= s.max {
-		return max(first.Sub(now), time.Millisecond), nil
-	}
-	if s.left || s.arrived != nil {
-		return time.Millisecond, nil
-	}
-	if now.After(s.pulling) {
-		if err := s.store.conn.PublishRequest("$JS.API.CONSUMER.MSG.NEXT."+s.store.topicsName()+"."+s.consumer(), s.sub.Subject, s.pull); err != nil {
-			return 0, failed("nats.pubsub.SubscribeDurable", err)
-		}
-		s.pulling = now.Add(pullExpires + time.Second)
-	}
-	return s.pulling.Sub(now), nil
+	return first
 }
 
 // refused looks what it means that the server had no message: that it has waited long enough, that the subscription was forgotten, or that something is wrong. It tells when to ask again.
@@ -244,13 +262,17 @@ func (s *durableStream) refused(ctx context.Context, status string) (time.Durati
 		return pullAgain, nil
 	}
 	if status == "503" {
-		return 0, fault.New(fault.Unavailable, "the backend's server does not serve the subscription now; subscribe again").WithOp("nats.pubsub.SubscribeDurable")
+		return 0, errNotServed()
 	}
 	return pullAgain, nil
 }
 
-// received makes a delivery of a message, or settles it when the subscription is not to get it.
-func (s *durableStream) received(m *nats.Msg) (sending, error) {
+func errNotServed() error {
+	return fault.New(fault.Unavailable, "the backend's server does not serve the subscription now; subscribe again").WithOp("nats.pubsub.SubscribeDurable")
+}
+
+// received makes a delivery of a message, or settles it when the subscription is not to get it. One that has waited for so long that another stream may have it already is left out.
+func (s *durableStream) received(m *arrival) (sending, error) {
 	kept, err := m.Metadata()
 	if err != nil {
 		return sending{}, failed("nats.pubsub.SubscribeDurable", err)
@@ -258,11 +280,14 @@ func (s *durableStream) received(m *nats.Msg) (sending, error) {
 	if s.record.NotBefore != 0 && kept.Timestamp.UnixMilli() < s.record.NotBefore {
 		return sending{}, s.store.conn.Publish(m.Reply, nil)
 	}
+	if time.Since(m.at) >= s.timeout() {
+		return sending{}, nil
+	}
 	message, err := s.decode(persistent, m.Data, kept.Sequence.Stream, kept.Timestamp)
 	if err != nil {
 		return sending{}, err
 	}
-	made := &delivery{sequence: kept.Sequence.Stream, reply: m.Reply, given: time.Now()}
+	made := &delivery{sequence: kept.Sequence.Stream, reply: m.Reply, given: m.at}
 	return sending{delivery: made, response: &pubsubv1.SubscribeDurableResponse{Event: &pubsubv1.SubscribeDurableResponse_Message{Message: &pubsubv1.DurableMessage{
 		Message: message, DeliveryCount: s.store.sends.of(s.counted(made)) + 1,
 		Receipt: s.receipt(s.subscription, s.topic, receipt{s.record.Generation, s.number, s.store.gateway, m.Reply}),
@@ -276,6 +301,7 @@ func (s *durableStream) begin(d *delivery) bool {
 	if !left && d != nil {
 		d.deadline = d.given.Add(sendingMost)
 		s.window[d.sequence], s.working = d, d
+		s.prolong(d)
 		s.progress.Reset(s.timeout() / 2)
 	}
 	s.mu.Unlock()
@@ -299,18 +325,17 @@ func (s *durableStream) sent(d *delivery, err error) {
 	defer s.mu.Unlock()
 	s.progress.Stop()
 	s.working = nil
-	now := time.Now()
 	if s.window[d.sequence] != d {
 		return
 	}
 	if err == nil {
 		s.store.sends.add(s.counted(d))
 	}
-	if now.Sub(d.given) > ackSlack/2 {
-		d.given = now
-		_ = s.store.conn.Publish(d.reply, ackProgress) // else it comes again a little early for a subscriber this slow
+	if s.left { // it was given back
+		return
 	}
-	d.deadline = now.Add(s.timeout())
+	s.prolong(d)
+	d.deadline = time.Now().Add(s.timeout())
 }
 
 // keepWorking tells the server that a message is still being sent.
@@ -320,9 +345,16 @@ func (s *durableStream) keepWorking() {
 	if s.working == nil || s.left {
 		return
 	}
-	s.working.given = time.Now()
-	_ = s.store.conn.Publish(s.working.reply, ackProgress) // it is told again
+	s.prolong(s.working)
 	s.progress.Reset(s.timeout() / 2)
+}
+
+// prolong lets the server wait for an acknowledgement from now on, unless it has just begun to. Else the message would come again a little early. The lock is held.
+func (s *durableStream) prolong(d *delivery) {
+	if now := time.Now(); now.Sub(d.given) > ackSlack/2 {
+		d.given = now
+		_ = s.store.conn.Publish(d.reply, ackProgress) // when it is lost, so is the connection, and the stream ends
+	}
 }
 
 // settle makes room: messages were acknowledged.

@@ -3,6 +3,8 @@ package nats
 import (
 	"context"
 	"errors"
+	"io"
+	"net"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
@@ -26,7 +28,11 @@ func (s *Store) once(ctx context.Context, op string, call func(ctx context.Conte
 	inner, cancel := context.WithTimeout(ctx, s.timeout)
 	defer cancel()
 	defer context.AfterFunc(s.link.current(), cancel)()
-	err := call(inner)
+	return outcome(ctx, op, call(inner))
+}
+
+// outcome maps what a call has brought, which was made in a context.
+func outcome(ctx context.Context, op string, err error) error {
 	if err == nil {
 		return nil
 	}
@@ -54,9 +60,13 @@ func failed(op string, err error) error {
 		}
 		return fault.Wrap(err, fault.Internal, op, "the backend's server refused the call; the gateway's log has the cause")
 	}
+	var network net.Error // what a write to the connection fails with
+	if errors.As(err, &network) {
+		return fault.Wrap(err, fault.Unavailable, op, "the connection to the backend's server is lost")
+	}
 	for _, lost := range []error{
 		context.Canceled, context.DeadlineExceeded, nats.ErrTimeout, nats.ErrNoResponders, nats.ErrConnectionClosed, nats.ErrDisconnected, nats.ErrReconnectBufExceeded,
-		nats.ErrNoServers, nats.ErrStaleConnection, nats.ErrConnectionReconnecting, jetstream.ErrNoStreamResponse,
+		nats.ErrNoServers, nats.ErrStaleConnection, nats.ErrConnectionReconnecting, jetstream.ErrNoStreamResponse, net.ErrClosed, io.EOF,
 	} {
 		if errors.Is(err, lost) {
 			return fault.Wrap(err, fault.Unavailable, op, "the backend's server did not answer")

@@ -60,10 +60,10 @@ func (k *keyValue) alive(ctx context.Context, e *entry) (bool, error) {
 	return err == nil && e.left(now) > 0, err
 }
 
-// set keeps a value, whatever is there.
+// set keeps a value, whatever is there. It is not repeated: what was sent on a connection that was lost since may come to the server after the repetition, and after what others write then.
 func (k *keyValue) set(ctx context.Context, op, key string, value []byte, ttl time.Duration) error {
 	made := entry{key: key, value: value, ttl: ttl}
-	_, err := k.store.keep(ctx, op, true, k.subject(key), made.encode(), ttl, wherever)
+	_, err := k.store.keep(ctx, op, false, k.subject(key), made.encode(), ttl, wherever)
 	return err
 }
 

@@ -14,6 +14,8 @@ const (
 	lookAgainMost = 10 * time.Minute
 	// lookAgainLeast bounds how often it looks where the retention is short.
 	lookAgainLeast = time.Second
+	// lookAgainSoon bounds how often it looks while retention comes near to what is not acknowledged.
+	lookAgainSoon = 100 * time.Millisecond
 )
 
 // lossWatch looks whether retention has removed messages of a durable subscription before they were acknowledged. The server does not tell. So it is noted up to which time everything was
@@ -22,7 +24,7 @@ type lossWatch struct {
 	mu     sync.Mutex
 	missed bool
 	known  time.Time // up to which time nothing was missed
-	at     time.Time // when it was looked, by the gateway's clock
+	due    time.Time // when to look again, by the gateway's clock
 	d      *durable
 }
 
@@ -35,7 +37,7 @@ func (w *lossWatch) every(retention time.Duration) time.Duration {
 func (w *lossWatch) again(ctx context.Context, d *durable) (bool, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if time.Since(w.at) >= w.every(d.store.retention) {
+	if !time.Now().Before(w.due) {
 		if err := w.find(ctx, d); err != nil {
 			return false, err
 		}
@@ -51,11 +53,12 @@ func (w *lossWatch) look(ctx context.Context, d *durable) error {
 }
 
 func (w *lossWatch) find(ctx context.Context, d *durable) error {
+	asked := time.Now()
 	info, err := d.info(ctx)
 	if err != nil || info == nil {
 		return err
 	}
-	w.at, w.d = time.Now(), d
+	w.d = d
 	known := time.UnixMilli(d.record.Known)
 	if w.known.After(known) {
 		known = w.known
@@ -83,6 +86,9 @@ func (w *lossWatch) find(ctx context.Context, d *durable) error {
 		}
 	}
 	w.known = known
+	// A Missed comes before the next message, so it is looked when the first can be gone. It is looked before that too: what was acknowledged meanwhile is not missed.
+	left := known.Add(d.store.retention).Sub(info.TimeStamp)
+	w.due = asked.Add(min(w.every(d.store.retention), max(left/2, min(left, lookAgainSoon))))
 	if !w.missed {
 		w.note(ctx)
 	}

@@ -6,6 +6,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/nats-io/nats.go"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
@@ -49,13 +50,30 @@ type publication struct {
 // send sends messages, and returns when the server has taken them all.
 func (s *Store) send(ctx context.Context, batch []*publication) error {
 	return s.once(ctx, "nats.pubsub.Publish", func(ctx context.Context) error {
-		for _, one := range batch {
-			if err := s.conn.Publish(one.subject, one.data); err != nil {
-				return err
+		return s.confirmed(ctx, func() error {
+			for _, one := range batch {
+				if err := s.conn.Publish(one.subject, one.data); err != nil {
+					return err
+				}
 			}
-		}
-		return s.flush(ctx)
+			return nil
+		})
 	})
+}
+
+// confirmed returns when the server has taken what publish sends. An answer on another connection says nothing of what was sent on this one.
+func (s *Store) confirmed(ctx context.Context, publish func() error) error {
+	before := s.conn.Stats().Reconnects
+	if err := publish(); err != nil {
+		return err
+	}
+	if err := s.flush(ctx); err != nil {
+		return err
+	}
+	if s.conn.Stats().Reconnects != before {
+		return nats.ErrDisconnected
+	}
+	return nil
 }
 
 // encode makes the payload of a message. Headers would not carry all metadata.

@@ -96,6 +96,11 @@ func (s *Store) stream(ctx context.Context, want jetstream.StreamConfig) (jetstr
 		{"max_age (topic_retention)", is.MaxAge == want.MaxAge},
 		{"max_msgs and max_bytes", is.MaxMsgs <= 0 && (is.MaxBytes <= 0 || is.Discard == jetstream.DiscardNew)},
 		{"num_replicas (replicas)", is.Replicas == max(want.Replicas, 1)},
+		{"storage", is.Storage == want.Storage},
+		{"no_ack", is.NoAck == want.NoAck},
+		{"max_msg_size", is.MaxMsgSize <= 0 || is.MaxMsgSize >= leastPayload},
+		{"subject_transform", is.SubjectTransform == nil},
+		{"subject_delete_marker_ttl", is.SubjectDeleteMarkerTTL == 0},
 		{"retention", is.Retention == want.Retention},
 		{"allow_msg_ttl", is.AllowMsgTTL == want.AllowMsgTTL},
 		{"allow_direct", is.AllowDirect == want.AllowDirect},
@@ -150,10 +155,7 @@ func (s *Store) keep(ctx context.Context, op string, repeatable bool, subject st
 			message.Header[jetstream.ExpectedLastSubjSeqHeader] = []string{strconv.FormatUint(expected, 10)}
 		}
 		sequence, err = s.appends.append(ctx, s.link.current().Done(), message)
-		if err == nil || ctx.Err() != nil {
-			return err
-		}
-		return failed(op, err)
+		return outcome(ctx, op, err)
 	})
 	return sequence, err
 }

@@ -45,3 +45,36 @@ func TestClockIsNeverAheadOfTheServers(t *testing.T) {
 	require.NoError(t, err)
 	require.False(t, told.After(time.Now().Add(-behind)))
 }
+
+func TestWhoWaitsForTheServersTimeReturnsAtHisDeadline(t *testing.T) {
+	t.Parallel()
+	asked, answer := make(chan struct{}), make(chan struct{})
+	c := clock{ask: func(context.Context) (time.Time, error) {
+		close(asked)
+		<-answer
+		return time.Now(), nil
+	}}
+	first := make(chan error)
+	go func() {
+		_, err := c.now(t.Context())
+		first <- err
+	}()
+	<-asked
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	second := make(chan error, 1)
+	go func() {
+		_, err := c.now(ctx)
+		second <- err
+	}()
+	select {
+	case err := <-second:
+		require.ErrorIs(t, err, context.Canceled)
+	case <-time.After(patience):
+		require.Fail(t, "it waits for somebody else's question")
+	}
+	close(answer)
+	require.NoError(t, <-first)
+	_, err := c.now(t.Context())
+	require.NoError(t, err)
+}
