@@ -45,7 +45,7 @@ func (k *keyValue) BatchSet(ctx context.Context, request *keyvaluev1.BatchSetReq
 	}
 	err := k.store.do(ctx, "redis.keyvalue.BatchSet", true, func(ctx context.Context) error {
 		stored, indexed := redis.NewCmd(ctx, set...), redis.NewCmd(ctx, add...)
-		if err := k.store.exchange(ctx, true, []redis.Cmder{stored, indexed}); err != nil {
+		if err := k.store.exchange(ctx, k.index, []redis.Cmder{stored, indexed}); err != nil {
 			return err
 		}
 		return errors.Join(stored.Err(), indexed.Err())

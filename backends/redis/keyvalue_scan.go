@@ -65,7 +65,7 @@ func startWalk(prefix string) walk { return walk{from: "[" + prefix, to: "[" + p
 // step runs a script on the next keys of a walk. The script answers the last key that it has looked at, "" at the end, and what it has found.
 func (k *keyValue) step(ctx context.Context, op string, script script, w *walk, keys int, more ...any) (found any, err error) {
 	err = k.store.do(ctx, op, true, func(ctx context.Context) error {
-		answer, err := k.store.eval(ctx, script, []string{k.index}, append([]any{k.values, w.from, w.to, keys}, more...)...).Slice()
+		answer, err := k.store.eval(ctx, script, k.store.together(k.index), append([]any{k.values, w.from, w.to, keys}, more...)...).Slice()
 		if err != nil {
 			return err
 		}

@@ -26,7 +26,7 @@ func (k *keyValue) sweepSometimes() {
 	s := k.store
 	s.background.Go(func() {
 		defer k.sweeping.Store(false)
-		if err := s.eval(s.ctx, sweepScript, []string{k.index}, k.values, sweepKeys).Err(); err != nil {
+		if err := s.eval(s.ctx, sweepScript, s.together(k.index), k.values, sweepKeys).Err(); err != nil {
 			s.env.Log.Debug("keys that have expired were not looked for", slog.Any("error", mapped(s.ctx, "redis.keyvalue.sweep", err)))
 		}
 	})

@@ -117,7 +117,7 @@ func (k *keyValue) GetInTransaction(ctx context.Context, request *keyvaluev1.Get
 // Commit ends a transaction and applies it if what it has read still holds.
 func (k *keyValue) Commit(ctx context.Context, request *keyvaluev1.CommitRequest) (*keyvaluev1.CommitResponse, error) {
 	handle := request.GetTransaction()
-	err := k.transact(ctx, "redis.keyvalue.Commit", false, commitScript, []string{k.transaction(handle), k.open, k.index}, handle, k.values)
+	err := k.transact(ctx, "redis.keyvalue.Commit", false, commitScript, k.store.together(k.transaction(handle), k.open, k.index), handle, k.values)
 	if err != nil {
 		return nil, err
 	}

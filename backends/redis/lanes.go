@@ -41,16 +41,20 @@ func (s *Store) coalesced(ctx context.Context, call func() error) error {
 	})
 }
 
-// exchange sends commands together, in one step when there are several and atomic is set. Each command has its own outcome; the error is that of them all: the server was not reached, or did not
-// do any of them.
-func (s *Store) exchange(ctx context.Context, atomic bool, commands []redis.Cmder) error {
+// exchange sends commands together, in one step when there are several and index is set, which is the index of a namespace with which they are in one slot. Each command has its own outcome; the
+// error is that of them all: the server was not reached, or did not do any of them.
+func (s *Store) exchange(ctx context.Context, index string, commands []redis.Cmder) error {
 	if len(commands) == 1 {
 		_ = s.client.Process(ctx, commands[0])
 		return unanswered(commands[0].Err())
 	}
 	pipeline := s.client.Pipeline()
-	if atomic {
+	if index != "" {
 		pipeline = s.client.TxPipeline()
+		if s.config.GetCluster() {
+			// It has the others done where all of the namespace is, or not at all.
+			commands = append(commands, redis.NewIntCmd(ctx, "exists", index, s.together(index)[1]))
+		}
 	}
 	if err := pipeline.BatchProcess(ctx, commands...); err != nil {
 		return err
@@ -72,7 +76,7 @@ func (s *Store) exchange(ctx context.Context, atomic bool, commands []redis.Cmde
 			refused = err
 		}
 	}
-	if atomic && failed == len(commands) {
+	if index != "" && failed == len(commands) {
 		return refusal{refused}
 	}
 	return nil

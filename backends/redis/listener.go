@@ -3,6 +3,8 @@ package redis
 import (
 	"context"
 	"errors"
+	"maps"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -79,10 +81,22 @@ func (l *listener) subscribe(ctx context.Context, channel string, by hearer, awa
 		l.mu.Unlock()
 		return nil, errConnectionLost(errors.New("the instance is closed"))
 	}
+	if err := ctx.Err(); err != nil { // the lock may have been long in coming
+		l.mu.Unlock()
+		return nil, err
+	}
 	s, err := l.session(ctx, channel)
 	if err != nil {
 		l.mu.Unlock()
 		return nil, err
+	}
+	failures := make(map[*session]error)
+	for _, former := range l.sessions {
+		if former != s {
+			if err := l.abandon(former, channel); err != nil {
+				failures[former] = err
+			}
+		}
 	}
 	s.mu.Lock()
 	if s.hearers[channel] == nil {
@@ -91,6 +105,11 @@ func (l *listener) subscribe(ctx context.Context, channel string, by hearer, awa
 	s.hearers[channel][by] = struct{}{}
 	s.awaited[channel] = append(s.awaited[channel], awaited)
 	s.mu.Unlock()
+	if l.sessions[s.node] != nil { // a command that fails ends it for all who listen, so the time of one of them must not be what fails it
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(l.store.ctx, l.store.timeout)
+		defer cancel()
+	}
 	err = s.pubsub.Subscribe(ctx, channel)
 	if err == nil && l.sessions[s.node] == nil {
 		l.sessions[s.node] = s
@@ -98,11 +117,58 @@ func (l *listener) subscribe(ctx context.Context, channel string, by hearer, awa
 		l.store.background.Go(func() { l.watch(s) })
 	}
 	l.mu.Unlock()
+	for former, err := range failures {
+		l.end(former, err)
+	}
 	if err != nil {
 		l.end(s, err)
 		return nil, err
 	}
 	return s, nil
+}
+
+// abandon ends the hearing of a channel on the connection to a node that is not the channel's any more: what is published comes there late or never, and a second time where it is heard on the
+// connection to the new node. The lock is held. When the error is not nil, the connection is to be ended.
+func (l *listener) abandon(s *session, channel string) error {
+	s.mu.Lock()
+	hearers := s.hearers[channel]
+	delete(s.hearers, channel)
+	s.mu.Unlock()
+	if len(hearers) == 0 {
+		return nil
+	}
+	moved := fault.New(fault.Unavailable, "the namespace has moved to another node of the Redis Cluster, and messages may be lost; subscribe again").
+		WithOp("redis.listen").WithReason("BACKEND_UNAVAILABLE")
+	for by := range hearers {
+		by.lost(moved)
+	}
+	ctx, cancel := context.WithTimeout(l.store.ctx, l.store.timeout)
+	defer cancel()
+	return s.pubsub.Unsubscribe(ctx, channel)
+}
+
+// follow abandons the channels whose namespaces have moved to another node of a cluster.
+func (l *listener) follow(s *session) error {
+	cluster, ok := l.store.client.(*redis.ClusterClient)
+	if !ok {
+		return nil
+	}
+	s.mu.RLock()
+	channels := slices.Collect(maps.Keys(s.hearers))
+	s.mu.RUnlock()
+	for _, channel := range channels {
+		master, err := cluster.MasterForKey(l.store.ctx, channel)
+		if err != nil || master.Options().Addr == s.node {
+			continue
+		}
+		l.mu.Lock()
+		err = l.abandon(s, channel)
+		l.mu.Unlock()
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // session returns the connection for a channel. A new one is not among the sessions yet.
@@ -229,7 +295,7 @@ func (s *session) confirm(channel string) {
 	close(first.come)
 }
 
-// watch finds out about a connection that is dead without a sign.
+// watch finds out about a connection that is dead without a sign, and about one that is to the wrong node by now.
 func (l *listener) watch(s *session) {
 	ticker := time.NewTicker(min(l.store.timeout, longestSilence))
 	defer ticker.Stop()
@@ -240,6 +306,10 @@ func (l *listener) watch(s *session) {
 			return
 		case <-l.store.ctx.Done():
 			l.end(s, l.store.ctx.Err())
+			return
+		}
+		if err := l.follow(s); err != nil {
+			l.end(s, err)
 			return
 		}
 		if s.heard.Swap(false) {

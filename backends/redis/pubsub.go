@@ -23,8 +23,9 @@ type pubSub struct {
 	store     *Store
 	name      string
 	tokens    *backend.Tokens
-	prefix    string // of all keys and channels of the namespace's topics
-	retention int64  // in ms
+	prefix    string   // of all keys and channels of the namespace's topics
+	keys      []string // what each script names that uses what is kept
+	retention int64    // in ms
 	hub       *fanout.Hub
 }
 
@@ -33,6 +34,7 @@ func newPubSub(store *Store, name string) *pubSub {
 	if configured := store.config.GetTopicRetention(); configured != nil {
 		p.retention = configured.AsDuration().Milliseconds()
 	}
+	p.keys = store.together(p.prefix)
 	p.hub = fanout.New(name, store.tokens, p)
 	return p
 }
@@ -44,7 +46,7 @@ func (p *pubSub) run(ctx context.Context, op string, repeatable bool, script scr
 	}
 	var answer any
 	err := p.store.do(ctx, op, repeatable, func(ctx context.Context) error {
-		value, err := p.store.eval(ctx, script, []string{p.prefix}, append([]any{p.retention}, arguments...)...).Result()
+		value, err := p.store.eval(ctx, script, p.keys, append([]any{p.retention}, arguments...)...).Result()
 		if isNil(err) {
 			return nil
 		}

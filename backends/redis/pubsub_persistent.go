@@ -55,11 +55,11 @@ func (p *pubSub) SubscribeDurable(ctx context.Context, request *pubsubv1.Subscri
 	}
 	defer s.stream.End(nil)
 	on := p.prefix + "w:" + s.topic
+	defer p.store.listener.leave(on, s) // it may be listening also when it has not come to know
 	err = p.store.do(ctx, "redis.pubsub.SubscribeDurable", true, func(ctx context.Context) error { return p.store.listener.listen(ctx, on, s, nil) })
 	if err != nil {
 		return err
 	}
-	defer p.store.listener.leave(on, s)
 	subscribed := &pubsubv1.Subscribed{SubscriptionId: s.stream.ID()}
 	if err := send(&pubsubv1.SubscribeDurableResponse{Event: &pubsubv1.SubscribeDurableResponse_Subscribed{Subscribed: subscribed}}); err != nil {
 		return err

@@ -1,7 +1,10 @@
 package redis_test
 
 import (
+	"bytes"
 	"context"
+	"net"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -145,6 +148,25 @@ func TestWhatRetentionRemovesIsMissed(t *testing.T) {
 	require.Equal(t, "next", string(resumed.next(t).GetMessage().GetMessage().GetPayload()))
 }
 
+// TestRetentionRemovesThoughTheMemoryIsFull looks at a topic whose messages are no longer kept, on a server that takes nothing new, and then at what is left of the topic.
+func TestRetentionRemovesThoughTheMemoryIsFull(t *testing.T) {
+	t.Parallel()
+	server := testenv.Start(t, testenv.Redis)
+	direct := dial(t, &client.Options{Addr: server.Address()})
+	i := namespace(t, open(t, &backendsv1.Redis{Address: server.Address(), TopicRetention: durationpb.New(time.Second)}), "n")
+	keep(t, i, "payload")
+	require.NoError(t, direct.ConfigSet(t.Context(), "maxmemory", "1").Err())
+	require.Eventually(t, func() bool {
+		last, err := i.PubSubPersistent.GetLastMessageID(t.Context(), &pubsubv1.GetLastMessageIDRequest{Topic: "topic"})
+		require.NoError(t, err)
+		return !last.GetFound()
+	}, waiting, 10*time.Millisecond)
+	require.Zero(t, direct.XLen(t.Context(), "prism:{n}:pubsub:k:topic").Val())
+	for _, key := range direct.Keys(t.Context(), "prism:{n}:*").Val() {
+		require.Positive(t, direct.PTTL(t.Context(), key).Val(), "%s is forgotten with the topic", key)
+	}
+}
+
 // TestStreamsEndWhenTheConnectionIsLost ends the connection that is listened on, which the client would replace in silence.
 func TestStreamsEndWhenTheConnectionIsLost(t *testing.T) {
 	t.Parallel()
@@ -279,4 +301,59 @@ func keep(t *testing.T, i *prism.Interfaces, payload string) {
 	t.Helper()
 	_, err := i.PubSubPersistent.PublishPersistent(t.Context(), &pubsubv1.PublishPersistentRequest{Topic: "topic", Payload: []byte(payload)})
 	require.NoError(t, err)
+}
+
+// TestAStreamThatEndsBeforeItHearsLeavesNothing ends the stream of a durable subscription while the server's confirmation is on its way.
+func TestAStreamThatEndsBeforeItHearsLeavesNothing(t *testing.T) {
+	t.Parallel()
+	server := testenv.Start(t, testenv.Redis)
+	direct := dial(t, &client.Options{Addr: server.Address()})
+	listenedTo := func() []string { return direct.PubSubChannels(t.Context(), "*").Val() }
+	arrive := make(chan struct{})
+	i := namespace(t, open(t, &backendsv1.Redis{Address: delayConfirmations(t, server.Address(), arrive)}), "n")
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() {
+		request := &pubsubv1.SubscribeDurableRequest{Topic: "topic", Subscription: "name"}
+		ended <- i.PubSubPersistent.SubscribeDurable(ctx, request, func(*pubsubv1.SubscribeDurableResponse) error { return nil })
+	}()
+	require.Eventually(t, func() bool { return len(listenedTo()) == 1 }, waiting, time.Millisecond)
+	cancel()
+	require.ErrorIs(t, <-ended, context.Canceled)
+	close(arrive)
+	require.Eventually(t, func() bool { return len(listenedTo()) == 0 }, waiting, time.Millisecond)
+}
+
+// delayConfirmations returns the address of a way to a server, on which the answers to subscriptions wait.
+func delayConfirmations(t *testing.T, to string, until <-chan struct{}) string {
+	t.Helper()
+	return serve(t, func(conn net.Conn) {
+		there, err := net.Dial("tcp", to)
+		if err != nil {
+			return
+		}
+		defer func() { _ = there.Close() }()
+		var subscribed atomic.Bool
+		go func() {
+			defer func() { _ = conn.Close() }()
+			for buffer := make([]byte, 64<<10); ; {
+				n, err := there.Read(buffer)
+				if subscribed.Load() {
+					<-until
+				}
+				if _, failed := conn.Write(buffer[:n]); err != nil || failed != nil {
+					return
+				}
+			}
+		}()
+		for buffer := make([]byte, 64<<10); ; {
+			n, err := conn.Read(buffer)
+			if bytes.Contains(buffer[:n], []byte(":w:")) { // scripts make the channel's name themselves
+				subscribed.Store(true)
+			}
+			if _, failed := there.Write(buffer[:n]); err != nil || failed != nil {
+				return
+			}
+		}
+	})
 }

@@ -23,13 +23,15 @@ const keyLife = 6 * time.Minute
 // queue is the Queue model of one namespace. What it holds is on the server; each method is one script there, lua/queue.lua says how it is kept.
 type queue struct {
 	store *Store
-	// prefix is what all keys and channels of the namespace's queues begin with.
+	// prefix is what all keys and channels of the namespace's queues begin with, and keys what each script names.
 	prefix string
+	keys   []string
 	lines  lines
 }
 
 func newQueue(store *Store, name string) *queue {
-	return &queue{store: store, prefix: store.key(name, "queue") + ":"}
+	prefix := store.key(name, "queue") + ":"
+	return &queue{store: store, prefix: prefix, keys: store.together(prefix)}
 }
 
 // run runs a script. What it answers is a list, or an integer in it.
@@ -39,7 +41,7 @@ func (q *queue) run(ctx context.Context, op string, repeatable bool, script scri
 	}
 	var answer []any
 	err := q.store.do(ctx, op, repeatable, func(ctx context.Context) error {
-		value, err := q.store.eval(ctx, script, []string{q.prefix}, arguments...).Result()
+		value, err := q.store.eval(ctx, script, q.keys, arguments...).Result()
 		if isNil(err) {
 			return nil
 		}

@@ -118,6 +118,26 @@ func TestWhatIsTakenForACallThatHasEndedIsPutBack(t *testing.T) {
 	require.Equal(t, "behind it", string(takeNow(t, i, "dead").GetPayload()))
 }
 
+// TestWhatIsTakenIsPutBackThoughTheMemoryIsFull ends a Dequeue while the server, which is paused and takes nothing new, has its script.
+func TestWhatIsTakenIsPutBackThoughTheMemoryIsFull(t *testing.T) {
+	t.Parallel()
+	server := testenv.Start(t, testenv.Redis)
+	direct := dial(t, &client.Options{Addr: server.Address()})
+	leaving, err := redis.Open(t.Context(), backend.Env{}, &backendsv1.Redis{Address: server.Address()})
+	require.NoError(t, err)
+	there := namespace(t, leaving, "namespace")
+	put(t, there, "queue", "payload")
+	require.NoError(t, direct.ConfigSet(t.Context(), "maxmemory", "1").Err())
+	require.NoError(t, direct.Do(t.Context(), "client", "pause", 300, "all").Err())
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	_, err = there.QueueBasic.Dequeue(ctx, &queuev1.DequeueRequest{Queue: "queue"})
+	require.Equal(t, fault.DeadlineExceeded, fault.CodeOf(err))
+	require.NoError(t, leaving.Close(t.Context())) // waits for what is under way
+	i := namespace(t, open(t, &backendsv1.Redis{Address: server.Address()}), "namespace")
+	require.Equal(t, "payload", string(takeNow(t, i, "queue").GetPayload()))
+}
+
 // twoGateways returns one namespace through two instances.
 func twoGateways(t *testing.T) (one, other *prism.Interfaces) {
 	t.Helper()

@@ -44,7 +44,7 @@ func (s *Store) read(ctx context.Context, batch []*read) error {
 		if len(values) > 0 {
 			commands = append(commands, getMany(bounded, values))
 		}
-		if err := s.exchange(bounded, false, commands); err != nil {
+		if err := s.exchange(bounded, "", commands); err != nil {
 			return err
 		}
 		for i, r := range others {

@@ -47,7 +47,7 @@
 //
 // # Limits
 //
-// A namespace is in one slot of a cluster, and so on one of its nodes. It has at most 10,000 open transactions; each holds on the server what it has read and written, so that one that reads 100 values of
+// A namespace is in one slot of a cluster, and so on one of its nodes. While that slot moves to another node, what needs more than one key is UNAVAILABLE. It has at most 10,000 open transactions; each holds on the server what it has read and written, so that one that reads 100 values of
 // 1 MiB takes 100 MiB until it ends. BatchSet, BatchDelete and Commit are one step, in which the server does nothing else. A server whose memory is full refuses to store, with
 // RESOURCE_EXHAUSTED, and still reads and removes.
 //
@@ -148,10 +148,13 @@ func (s *Store) provision(ctx context.Context) error {
 	random := make([]byte, 32)
 	_, _ = rand.Read(random) // never fails: crypto/rand ends the process instead
 	return s.do(ctx, "redis.Namespace", true, func(ctx context.Context) error {
-		if err := s.client.SetNX(ctx, name, random, 0).Err(); err != nil {
-			return err
-		}
 		key, err := s.client.Get(ctx, name).Bytes()
+		if isNil(err) { // a server whose memory is full refuses SETNX also when there is nothing to set
+			if err := s.client.SetNX(ctx, name, random, 0).Err(); err != nil {
+				return err
+			}
+			key, err = s.client.Get(ctx, name).Bytes()
+		}
 		if err != nil {
 			return err
 		}

@@ -110,5 +110,5 @@ func (s *Store) explainRights(text string) error {
 		s.where(), user, text, user, s.prefix, s.prefix, neededRights)
 }
 
-// neededRights are those of the access control list beside the keys and channels.
-const neededRights = "+@read +@write +@pubsub +@transaction +@scripting +@connection +info +time +command +cluster|slots"
+// neededRights are those of the access control list beside the keys and channels. In Redis 6.2 the category of connections does not have ASKING, which only a cluster needs, while a slot moves.
+const neededRights = "+@read +@write +@pubsub +@transaction +@scripting +@connection +info +time +command +cluster|slots +asking"

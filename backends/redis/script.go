@@ -16,6 +16,16 @@ func newScript(text string) script {
 	return script{text, hex.EncodeToString(sum[:])}
 }
 
+// together returns the keys of a command that needs more of a namespace than it names, or that is not the only one of its step. In a cluster it adds one that is never there: while a slot moves to
+// another node, some of its keys are on one and some on the other, and the server looks only whether the keys that a command names are all on the same. What else a script reads would seem to be
+// gone, and what it writes would come to be on both. With a key that is missing on both nodes the server refuses the command, with TRYAGAIN, until all of the slot is on one.
+func (s *Store) together(keys ...string) []string {
+	if s.config.GetCluster() {
+		keys = append(keys, keys[0]+":absent")
+	}
+	return keys
+}
+
 // eval runs a script. It is sent by its name, and whole when the server does not know it yet. It is never repeated by the client, which in a cluster would repeat what may have happened.
 func (s *Store) eval(ctx context.Context, script script, keys []string, arguments ...any) *redis.Cmd {
 	command := s.evalOnce(ctx, "evalsha", script.sha, keys, arguments)

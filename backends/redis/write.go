@@ -6,6 +6,8 @@ import (
 	"errors"
 
 	"github.com/redis/go-redis/v9"
+
+	"github.com/prismgate/prism/runtime/fault"
 )
 
 // write is a call that changes one key, and its outcome.
@@ -49,8 +51,11 @@ func (s *Store) write(ctx context.Context, batch []*write) error {
 		if len(batch) == 1 && (batch[0].what == writeDelete || batch[0].what == writePersist) {
 			return s.writeByScript(bounded, batch[0])
 		}
-		err := s.exchange(bounded, true, writeCommands(bounded, batch))
+		err := s.exchange(bounded, batch[0].index, writeCommands(bounded, batch))
 		if errors.As(err, &refusal{}) && len(batch) > 1 {
+			if all := mapped(ctx, "redis.keyvalue.write", err); fault.CodeOf(all) == fault.Unavailable {
+				return all // the server would refuse each of them as well
+			}
 			// The server refuses one call, and so all of them. Each gets an answer of its own.
 			for _, w := range batch {
 				if err := s.write(ctx, []*write{w}); err != nil {

@@ -39,20 +39,6 @@ end
 
 local function later(a, b) if a and (not b or after(a, b)) then return a end return b end
 
--- trim removes what a topic does not keep any more, and returns the last id that was removed, ever.
-local function trim(kind, topic)
-  local key = P .. kind .. ':' .. topic
-  local cutoff = math.floor(now / 1000) - retention
-  if cutoff > 0 then
-    local old = call('XREVRANGE', key, text(cutoff - 1), '-', 'COUNT', 1)
-    if old[1] then
-      call('HSET', P .. 'g:' .. topic, kind, old[1][1])
-      call('XTRIM', key, 'MINID', text(cutoff))
-    end
-  end
-  return call('HGET', P .. 'g:' .. topic, kind) or '0-0'
-end
-
 -- keep makes sure that a topic is remembered as long as is needed.
 local function keep(topic)
   local lasting = call('EXISTS', P .. 'd:' .. topic) == 1
@@ -63,6 +49,21 @@ local function keep(topic)
       call('PEXPIRE', P .. kind .. topic, text(retention + IDLE))
     end
   end
+end
+
+-- trim removes what a topic does not keep any more, and returns the last id that was removed, ever. It removes first: a server whose memory is full lets a script store only what comes behind that.
+local function trim(kind, topic)
+  local key = P .. kind .. ':' .. topic
+  local cutoff = math.floor(now / 1000) - retention
+  if cutoff > 0 then
+    local old = call('XREVRANGE', key, text(cutoff - 1), '-', 'COUNT', 1)
+    if old[1] then
+      call('XTRIM', key, 'MINID', text(cutoff))
+      call('HSET', P .. 'g:' .. topic, kind, old[1][1])
+      keep(topic)
+    end
+  end
+  return call('HGET', P .. 'g:' .. topic, kind) or '0-0'
 end
 
 -- newest returns the id of the last message that a topic has got, kept or not.

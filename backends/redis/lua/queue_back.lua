@@ -11,6 +11,7 @@ if secret ~= '' then
   show(queue, id, m[2])
   return done(1)
 end
+call('ZREM', P .. 'v:' .. queue, id) -- it is not there; but a script that has removed something may store also when the memory is full
 local names = {'b', 't', 'y', 'n', 's', 'r', 'x', 'xr', 'xn', 'xt'}
 for i, name in ipairs(names) do
   local value = ARGV[3 + i]
