@@ -75,7 +75,7 @@ func (k *keyValue) Exists(ctx context.Context, request *keyvaluev1.ExistsRequest
 // read makes a call that reads, in company unless its value is likely to be large.
 func (k *keyValue) read(ctx context.Context, key string, what readWhat) (*read, error) {
 	r := &read{key: k.values + key, what: what}
-	err := k.store.coalesced(ctx, func() error {
+	err := k.store.coalesced(ctx, true, func() error {
 		if what == readValue && k.alone.Load() > 0 {
 			k.alone.Add(-1)
 			return outcome(k.store.read(ctx, []*read{r}), &r.err)
@@ -94,7 +94,7 @@ func (k *keyValue) read(ctx context.Context, key string, what readWhat) (*read, 
 // write makes a call that changes a key, in company unless its value is large.
 func (k *keyValue) write(ctx context.Context, w *write) (*write, error) {
 	w.key, w.index = k.values+w.member, k.index
-	err := k.store.coalesced(ctx, func() error {
+	err := k.store.coalesced(ctx, false, func() error {
 		if len(w.value) > maxShared {
 			return outcome(k.store.write(ctx, []*write{w}), &w.err)
 		}

@@ -43,7 +43,7 @@ func (k *keyValue) BatchSet(ctx context.Context, request *keyvaluev1.BatchSetReq
 			add = append(add, 0, item.GetKey())
 		}
 	}
-	err := k.store.do(ctx, "redis.keyvalue.BatchSet", true, func(ctx context.Context) error {
+	err := k.store.do(ctx, "redis.keyvalue.BatchSet", false, func(ctx context.Context) error {
 		stored, indexed := redis.NewCmd(ctx, set...), redis.NewCmd(ctx, add...)
 		if err := k.store.exchange(ctx, k.index, []redis.Cmder{stored, indexed}); err != nil {
 			return err
@@ -69,7 +69,7 @@ func (k *keyValue) BatchDelete(ctx context.Context, request *keyvaluev1.BatchDel
 	for _, key := range keys {
 		names, members = append(names, k.values+key), append(members, key)
 	}
-	err := k.store.do(ctx, "redis.keyvalue.BatchDelete", true, func(ctx context.Context) error {
+	err := k.store.do(ctx, "redis.keyvalue.BatchDelete", false, func(ctx context.Context) error {
 		return k.store.eval(ctx, deleteScript, append(names, k.index), members...).Err()
 	})
 	if err != nil {

@@ -27,6 +27,7 @@ import (
 	backendsv1 "github.com/prismgate/prism/gen/go/prism/backends/v1"
 	configv1 "github.com/prismgate/prism/gen/go/prism/config/v1"
 	keyvaluev1 "github.com/prismgate/prism/gen/go/prism/keyvalue/v1"
+	queuev1 "github.com/prismgate/prism/gen/go/prism/queue/v1"
 )
 
 func set(t require.TestingT, ctx context.Context, i *prism.Interfaces, key, value string) {
@@ -308,6 +309,48 @@ func TestCallsFailWhileTheServerIsGone(t *testing.T) {
 		require.Eventually(t, func() bool { _ = get(); return status.Openings.Load() > openings }, 10*time.Second, time.Millisecond, "the breaker opens: %s", name)
 		require.NoError(t, fail[1](), name)
 		require.Eventually(t, func() bool { return get() == nil }, 10*time.Second, time.Millisecond, "the breaker closes: %s", name)
+	}
+}
+
+// TestAWriteIsNotRepeated stops the server and makes one call of each kind of write: a repetition might come to the server before the first attempt does, and others in between.
+func TestAWriteIsNotRepeated(t *testing.T) {
+	t.Parallel()
+	server := testenv.Start(t, testenv.Redis)
+	for name, call := range map[string]func(ctx context.Context, i *prism.Interfaces) error{
+		"Set": func(ctx context.Context, i *prism.Interfaces) error {
+			_, err := i.KeyValueBasic.Set(ctx, &keyvaluev1.SetRequest{Key: "key"})
+			return err
+		},
+		"Delete": func(ctx context.Context, i *prism.Interfaces) error {
+			_, err := i.KeyValueBasic.Delete(ctx, &keyvaluev1.DeleteRequest{Key: "key"})
+			return err
+		},
+		"Expire": func(ctx context.Context, i *prism.Interfaces) error {
+			_, err := i.KeyValueTTL.Expire(ctx, &keyvaluev1.ExpireRequest{Key: "key", Ttl: durationpb.New(time.Minute)})
+			return err
+		},
+		"BatchSet": func(ctx context.Context, i *prism.Interfaces) error {
+			_, err := i.KeyValueBatch.BatchSet(ctx, &keyvaluev1.BatchSetRequest{Items: []*keyvaluev1.BatchItem{{Key: "key"}}})
+			return err
+		},
+		"BatchDelete": func(ctx context.Context, i *prism.Interfaces) error {
+			_, err := i.KeyValueBatch.BatchDelete(ctx, &keyvaluev1.BatchDeleteRequest{Keys: []string{"key"}})
+			return err
+		},
+		"ConfigureDeadLetter": func(ctx context.Context, i *prism.Interfaces) error {
+			_, err := i.QueueDeadLetter.ConfigureDeadLetter(ctx, &queuev1.ConfigureDeadLetterRequest{Queue: "queue"})
+			return err
+		},
+	} {
+		status := new(backend.Status)
+		store, err := redis.Open(t.Context(), backend.Env{Status: status}, &backendsv1.Redis{Address: server.Address()})
+		require.NoError(t, err)
+		i := namespace(t, store, "n")
+		require.NoError(t, server.Kill())
+		require.Equal(t, fault.Unavailable, fault.CodeOf(call(t.Context(), i)), name)
+		require.Zero(t, status.Retries.Load(), name)
+		require.NoError(t, store.Close(t.Context()))
+		require.NoError(t, server.Start(t.Context()))
 	}
 }
 

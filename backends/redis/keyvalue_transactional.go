@@ -71,7 +71,7 @@ func (k *keyValue) BeginTransaction(ctx context.Context, request *keyvaluev1.Beg
 
 // SetInTransaction notes a value to store.
 func (k *keyValue) SetInTransaction(ctx context.Context, request *keyvaluev1.SetInTransactionRequest) (*keyvaluev1.SetInTransactionResponse, error) {
-	err := k.transact(ctx, "redis.keyvalue.SetInTransaction", true, noteScript, []string{k.transaction(request.GetTransaction())},
+	err := k.transact(ctx, "redis.keyvalue.SetInTransaction", false, noteScript, []string{k.transaction(request.GetTransaction())},
 		request.GetKey(), maxTransactionKeys, maxTransactionBytes, request.GetValue())
 	if err != nil {
 		return nil, err
@@ -81,7 +81,7 @@ func (k *keyValue) SetInTransaction(ctx context.Context, request *keyvaluev1.Set
 
 // DeleteInTransaction notes a key to remove.
 func (k *keyValue) DeleteInTransaction(ctx context.Context, request *keyvaluev1.DeleteInTransactionRequest) (*keyvaluev1.DeleteInTransactionResponse, error) {
-	err := k.transact(ctx, "redis.keyvalue.DeleteInTransaction", true, noteScript, []string{k.transaction(request.GetTransaction())},
+	err := k.transact(ctx, "redis.keyvalue.DeleteInTransaction", false, noteScript, []string{k.transaction(request.GetTransaction())},
 		request.GetKey(), maxTransactionKeys, maxTransactionBytes)
 	if err != nil {
 		return nil, err

@@ -26,14 +26,14 @@ func newLanes(s *Store) *lanes {
 	}
 }
 
-// coalesced makes a call in a lane, where nothing is repeated; it is repeated here, while there is time.
-func (s *Store) coalesced(ctx context.Context, call func() error) error {
+// coalesced makes a call in a lane, where nothing is repeated; one that may be is repeated here, while there is time.
+func (s *Store) coalesced(ctx context.Context, repeatable bool, call func() error) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
 	begun := time.Now()
 	var failed error
-	return s.breaker.Do(ctx, true, func(context.Context) error {
+	return s.breaker.Do(ctx, repeatable, func(context.Context) error {
 		if failed == nil || time.Since(begun) < s.timeout {
 			failed = call()
 		}

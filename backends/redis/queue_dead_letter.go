@@ -20,7 +20,7 @@ func (q *queue) ConfigureDeadLetter(ctx context.Context, request *queuev1.Config
 	case request.GetMaxReceives() == 0:
 		return nil, fault.Invalid("max_receives", "is 0; say how often a message is received before it moves, 1 to 1,000")
 	}
-	_, err := q.untilSettled(ctx, "redis.queue.ConfigureDeadLetter", queueConfigure, request.GetQueue(), request.GetDeadLetterQueue(), request.GetMaxReceives())
+	_, err := q.untilSettled(ctx, "redis.queue.ConfigureDeadLetter", false, queueConfigure, request.GetQueue(), request.GetDeadLetterQueue(), request.GetMaxReceives())
 	if err != nil {
 		return nil, err
 	}
@@ -29,7 +29,7 @@ func (q *queue) ConfigureDeadLetter(ctx context.Context, request *queuev1.Config
 
 // GetDeadLetterQueue tells a queue's dead letter queue.
 func (q *queue) GetDeadLetterQueue(ctx context.Context, request *queuev1.GetDeadLetterQueueRequest) (*queuev1.GetDeadLetterQueueResponse, error) {
-	answer, err := q.untilSettled(ctx, "redis.queue.GetDeadLetterQueue", queueLetters, request.GetQueue())
+	answer, err := q.untilSettled(ctx, "redis.queue.GetDeadLetterQueue", true, queueLetters, request.GetQueue())
 	if err != nil || len(answer) == 0 {
 		return &queuev1.GetDeadLetterQueueResponse{}, err
 	}
@@ -39,9 +39,9 @@ func (q *queue) GetDeadLetterQueue(ctx context.Context, request *queuev1.GetDead
 }
 
 // untilSettled runs a script until all that was due before it is done, in bites so that the server serves others meanwhile. The script answers 0 when it was not.
-func (q *queue) untilSettled(ctx context.Context, op string, script script, arguments ...any) ([]any, error) {
+func (q *queue) untilSettled(ctx context.Context, op string, repeatable bool, script script, arguments ...any) ([]any, error) {
 	for {
-		answer, err := q.run(ctx, op, true, script, arguments...)
+		answer, err := q.run(ctx, op, repeatable, script, arguments...)
 		if err != nil || len(answer) != 1 || answer[0] != int64(0) {
 			return answer, err
 		}
