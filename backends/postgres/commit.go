@@ -2,6 +2,9 @@ package postgres
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/binary"
+	"math"
 
 	"github.com/prismgate/prism/runtime/backend"
 )
@@ -14,6 +17,19 @@ const (
 	lockWithDiskSQL = `select pg_advisory_xact_lock($1)`
 	awaitDiskSQL    = `select pg_logical_emit_message(true, 'prism', '')`
 )
+
+// What advisory locks are for. Whoever changes the queues or the topics of a namespace holds one until the end of the transaction.
+const (
+	queueLocks = "queue"
+	topicLocks = "topic"
+	sweepLocks = "sweep" // one of the schema
+)
+
+// lockKey is the number of an advisory lock. Such locks are the database's, and several schemas may be in one.
+func (s *Store) lockKey(of string, namespace int32) int64 {
+	digest := sha256.Sum256([]byte(of + " " + s.schema))
+	return int64(binary.BigEndian.Uint64(digest[:])&^math.MaxUint32 | uint64(namespace)) //nolint:gosec // any number will do; a namespace's is positive
+}
 
 // disk is what calls wait for together.
 type disk struct{ lane *backend.Lane[struct{}] }

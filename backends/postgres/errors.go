@@ -26,6 +26,8 @@ const (
 	lockNotAvailable      = "55P03"
 	queryCanceled         = "57014"
 	readOnlyTransaction   = "25006"
+	idleTransaction       = "25P03" // the gateway hung, and the server has ended the connection
+	longTransaction       = "25P04" // the same, of a server with transaction_timeout
 )
 
 // failure maps an error of a call to what its caller is told. ctx is the caller's own: when it has ended, that is the error. The cause never travels.
@@ -56,7 +58,7 @@ func serverSaid(op string, said *pgconn.PgError) error {
 		return fault.Wrap(said, fault.Aborted, op, "the call met another one, and nothing was changed; try again")
 	case diskFull:
 		return fault.Wrap(said, fault.ResourceExhausted, op, "the database has no room left")
-	case tooManyConnections, lockNotAvailable, queryCanceled, readOnlyTransaction:
+	case tooManyConnections, lockNotAvailable, queryCanceled, readOnlyTransaction, idleTransaction, longTransaction:
 		return fault.Wrap(said, fault.Unavailable, op, "the database cannot serve the call now; try again later")
 	}
 	switch {

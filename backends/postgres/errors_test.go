@@ -35,6 +35,8 @@ func TestErrorsAreMapped(t *testing.T) {
 		{"too many connections", t.Context(), said("53300"), fault.Unavailable},
 		{"a connection's failure", t.Context(), said("08006"), fault.Unavailable},
 		{"a standby", t.Context(), said("25006"), fault.Unavailable},
+		{"a transaction that was idle for too long", t.Context(), said("25P03"), fault.Unavailable},
+		{"a transaction that took too long", t.Context(), said("25P04"), fault.Unavailable},
 		{"disk full", t.Context(), said("53100"), fault.ResourceExhausted},
 		{"a deadlock", t.Context(), said("40P01"), fault.Aborted},
 		{"not serializable", t.Context(), said("40001"), fault.Aborted},

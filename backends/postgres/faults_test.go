@@ -14,6 +14,7 @@ import (
 
 	backendsv1 "github.com/prismgate/prism/gen/go/prism/backends/v1"
 	keyvaluev1 "github.com/prismgate/prism/gen/go/prism/keyvalue/v1"
+	pubsubv1 "github.com/prismgate/prism/gen/go/prism/pubsub/v1"
 )
 
 // TestServerThatGoesAwayIsFoundAgain: calls fail with UNAVAILABLE and soon at once, and work again by themselves. What was acknowledged is still there.
@@ -72,7 +73,10 @@ func TestRestartIsSurvived(t *testing.T) {
 		_, err := i.KeyValueBasic.Get(t.Context(), &keyvaluev1.GetRequest{Key: "key"})
 		return err == nil
 	}, patience, 10*time.Millisecond)
-	set(t, i, "key", "other")
+	require.Eventually(t, func() bool { // a write is not repeated on another connection
+		_, err := i.KeyValueBasic.Set(t.Context(), &keyvaluev1.SetRequest{Key: "key", Value: []byte("other")})
+		return err == nil
+	}, patience, 10*time.Millisecond)
 	require.Equal(t, "other", get(t, i, "key"))
 }
 
@@ -101,4 +105,52 @@ func TestServerThatRefusesNewConnectionsIsNotAway(t *testing.T) {
 	require.Equal(t, fault.DeadlineExceeded, fault.CodeOf(err), "%v", err)
 	require.NoError(t, tx.Rollback(t.Context()))
 	require.Never(t, func() bool { return status.Openings.Load() > 0 }, time.Second, 20*time.Millisecond, "the caller's deadline was short; the server answers")
+}
+
+// TestPositionsAreNotGivenAgain: a subscriber is sent a message that its gateway had not answered for, and the server forgets it in a crash. Its resume id must not be good for another message.
+func TestPositionsAreNotGivenAgain(t *testing.T) {
+	t.Parallel()
+	server := testenv.Start(t, testenv.Postgres, "-c", "wal_writer_delay=10s", "-c", "autovacuum=off", "-c", "bgwriter_lru_maxpages=0")
+	i := namespace(t, open(t, &backendsv1.Postgres{Dsn: secret(t, testenv.DSN(server))}), "orders")
+	publish := func(payload string) (id string) {
+		require.Eventually(t, func() bool {
+			response, err := i.PubSubOrdering.PublishOrdered(t.Context(), &pubsubv1.PublishOrderedRequest{Topic: "topic", OrderingKey: "key", Payload: []byte(payload)})
+			id = response.GetMessageId()
+			return err == nil
+		}, patience, 50*time.Millisecond)
+		return id
+	}
+	subscribe := func(request *pubsubv1.SubscribeOrderedRequest) <-chan *pubsubv1.OrderedMessage {
+		messages := make(chan *pubsubv1.OrderedMessage, 100)
+		go func() {
+			_ = i.PubSubOrdering.SubscribeOrdered(t.Context(), request, func(r *pubsubv1.SubscribeOrderedResponse) error {
+				if r.GetMessage() != nil {
+					messages <- r.GetMessage()
+				}
+				return nil
+			})
+		}()
+		return messages
+	}
+	for lost := false; !lost; { // until a crash comes before the server has written the message down
+		before := publish("kept")
+		messages := subscribe(&pubsubv1.SubscribeOrderedRequest{Topic: "topic", Start: &pubsubv1.SubscribeOrderedRequest_StartAfterResumeId{StartAfterResumeId: before}})
+		conn := connect(t, testenv.DSN(server), "prism")
+		for number(t, conn, `select log_cnt from pubsub_positions`) > 0 { // of a sequence the server writes down some numbers ahead
+			execute(t, conn, `select nextval('pubsub_positions')`)
+		}
+		execute(t, conn, `set synchronous_commit = off`) // as the transactions of a gateway have it
+		execute(t, conn, `insert into pubsub_messages select namespace, topic, ordered, nextval('pubsub_positions') << 16 | 1, published, content from pubsub_messages order by position desc limit 1`)
+		sent := receive(t, messages).GetResumeId()
+		last := number(t, conn, `select max(position) from pubsub_messages`)
+		require.NoError(t, server.Kill())
+		require.NoError(t, server.Start(t.Context()))
+		lost = number(t, connect(t, testenv.DSN(server), "prism"), `select count(*) from pubsub_messages where position = $1`, last) == 0
+		if !lost {
+			continue
+		}
+		publish("next")
+		messages = subscribe(&pubsubv1.SubscribeOrderedRequest{Topic: "topic", Start: &pubsubv1.SubscribeOrderedRequest_StartAfterResumeId{StartAfterResumeId: sent}})
+		require.Equal(t, "next", string(receive(t, messages).GetMessage().GetPayload()))
+	}
 }

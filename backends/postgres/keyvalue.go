@@ -52,7 +52,7 @@ func (k *keyValue) Exists(ctx context.Context, request *keyvaluev1.ExistsRequest
 // Delete removes a key.
 func (k *keyValue) Delete(ctx context.Context, request *keyvaluev1.DeleteRequest) (*keyvaluev1.DeleteResponse, error) {
 	call := &deleteCall{row: k.row(request.GetKey())}
-	err := k.store.together(ctx, "postgres.keyvalue.Delete", func(ctx context.Context) error {
+	err := k.store.together(ctx, "postgres.keyvalue.Delete", false, func(ctx context.Context) error {
 		return outcome(k.store.lanes.deletes.Do(ctx, call), &call.err)
 	})
 	if err != nil {
@@ -64,7 +64,7 @@ func (k *keyValue) Delete(ctx context.Context, request *keyvaluev1.DeleteRequest
 // set stores a value; a ttl of 0 means that it does not expire. op is for the log.
 func (k *keyValue) set(ctx context.Context, op, key string, value []byte, ttl int64) error {
 	call := &setCall{row: k.row(key), value: present(value), ttl: ttl}
-	return k.store.together(ctx, op, func(ctx context.Context) error {
+	return k.store.together(ctx, op, false, func(ctx context.Context) error {
 		if len(value) > maxShared {
 			return k.store.setRows(ctx, []*setCall{call})
 		}
@@ -75,7 +75,7 @@ func (k *keyValue) set(ctx context.Context, op, key string, value []byte, ttl in
 // read looks a key up, alone or with others. A large value is left out in company, and then asked for again.
 func (k *keyValue) read(ctx context.Context, op, key string, wanted bool) (*readCall, error) {
 	call := &readCall{row: k.row(key), wanted: wanted}
-	err := k.store.together(ctx, op, func(ctx context.Context) error {
+	err := k.store.together(ctx, op, true, func(ctx context.Context) error {
 		if err := k.store.lanes.reads.Do(ctx, call); err != nil || !call.left {
 			return err
 		}

@@ -27,7 +27,7 @@ func (k *keyValue) BatchSet(ctx context.Context, request *keyvaluev1.BatchSetReq
 	for _, item := range request.GetItems() {
 		last[item.GetKey()] = &setCall{row: k.row(item.GetKey()), value: present(item.GetValue())}
 	}
-	err := k.store.do(ctx, "postgres.keyvalue.BatchSet", true, func(ctx context.Context) error { return k.store.setRows(ctx, slices.Collect(maps.Values(last))) })
+	err := k.store.do(ctx, "postgres.keyvalue.BatchSet", false, func(ctx context.Context) error { return k.store.setRows(ctx, slices.Collect(maps.Values(last))) })
 	if err != nil {
 		return nil, err
 	}
@@ -75,7 +75,7 @@ func (k *keyValue) BatchDelete(ctx context.Context, request *keyvaluev1.BatchDel
 	for _, key := range request.GetKeys() {
 		once[key] = &deleteCall{row: k.row(key)}
 	}
-	err := k.store.do(ctx, "postgres.keyvalue.BatchDelete", true, func(ctx context.Context) error { return k.store.deleteRows(ctx, slices.Collect(maps.Values(once))) })
+	err := k.store.do(ctx, "postgres.keyvalue.BatchDelete", false, func(ctx context.Context) error { return k.store.deleteRows(ctx, slices.Collect(maps.Values(once))) })
 	if err != nil {
 		return nil, err
 	}

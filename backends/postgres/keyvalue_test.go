@@ -54,15 +54,15 @@ func number(t *testing.T, conn *pgx.Conn, sql string, arguments ...any) (n int) 
 }
 
 // waiting counts the connections that wait for a lock and have one on a table of the connection's schema, that is, on rows of the test's own.
-func waiting(t *testing.T, conn *pgx.Conn) int {
+func waiting(t *testing.T, conn *pgx.Conn, table string) int {
 	t.Helper()
-	return number(t, conn, `select count(*) from pg_stat_activity a where wait_event_type = 'Lock' and exists (select from pg_locks l where l.pid = a.pid and l.relation = 'kv'::regclass)`)
+	return number(t, conn, `select count(*) from pg_stat_activity a where wait_event_type = 'Lock' and exists (select from pg_locks l where l.pid = a.pid and l.relation = $1::text::regclass)`, table)
 }
 
 // waitForALock waits until somebody waits for a row.
-func waitForALock(t *testing.T, conn *pgx.Conn) {
+func waitForALock(t *testing.T, conn *pgx.Conn, table string) {
 	t.Helper()
-	require.Eventually(t, func() bool { return waiting(t, conn) > 0 }, patience, 5*time.Millisecond)
+	require.Eventually(t, func() bool { return waiting(t, conn, table) > 0 }, patience, 5*time.Millisecond)
 }
 
 func set(t *testing.T, i *prism.Interfaces, key, value string) {
@@ -194,7 +194,7 @@ func TestCommitWaitsForAWriteOfAMissingKey(t *testing.T) {
 				_, err := interfaces.KeyValueTransactional.Commit(t.Context(), &keyvaluev1.CommitRequest{Transaction: handle})
 				committed <- err
 			}()
-			waitForALock(t, watcher)
+			waitForALock(t, watcher, "kv")
 			execute(t, writer, end)
 			err = <-committed
 			if end == "commit" {

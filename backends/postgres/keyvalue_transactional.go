@@ -39,9 +39,8 @@ func (k *keyValue) BeginTransaction(ctx context.Context, request *keyvaluev1.Beg
 	random := make([]byte, 18) // 144 bits, and no padding
 	_, _ = rand.Read(random)   // never fails: crypto/rand ends the process instead
 	handle := base64.RawURLEncoding.EncodeToString(random)
-	microseconds := (timeout + time.Microsecond - 1).Microseconds()
 	err := k.store.do(ctx, "postgres.keyvalue.BeginTransaction", false, func(ctx context.Context) error {
-		tag, err := k.store.pool.Exec(ctx, beginStatement, k.namespace, []byte(handle), microseconds, maxOpenTransactions)
+		tag, err := k.store.pool.Exec(ctx, beginStatement, k.namespace, []byte(handle), microseconds(timeout), maxOpenTransactions)
 		if err == nil && tag.RowsAffected() == 0 {
 			return fault.New(fault.ResourceExhausted, "the namespace has %d open transactions, as many as it may have; commit or roll back", maxOpenTransactions)
 		}
@@ -71,7 +70,7 @@ func (k *keyValue) DeleteInTransaction(ctx context.Context, request *keyvaluev1.
 
 // write notes a value to write, or with nil a key to remove.
 func (k *keyValue) write(ctx context.Context, op, handle, key string, value []byte) error {
-	return k.store.do(ctx, op, true, func(ctx context.Context) error {
+	return k.store.do(ctx, op, false, func(ctx context.Context) error {
 		var status int
 		err := k.store.pool.QueryRow(ctx, `select kv_transaction_write($1, $2, $3, $4)`, k.namespace, []byte(handle), []byte(key), value).Scan(&status)
 		return refused(status, err)
@@ -97,11 +96,9 @@ func (k *keyValue) GetInTransaction(ctx context.Context, request *keyvaluev1.Get
 // Commit ends a transaction and applies it if what it has read still holds.
 func (k *keyValue) Commit(ctx context.Context, request *keyvaluev1.CommitRequest) (*keyvaluev1.CommitResponse, error) {
 	err := k.store.do(ctx, "postgres.keyvalue.Commit", false, func(ctx context.Context) error {
-		return untangled(func() error {
-			var status int
-			err := k.store.pool.QueryRow(ctx, `select kv_transaction_commit($1, $2)`, k.namespace, []byte(request.GetTransaction())).Scan(&status)
-			return refused(status, err)
-		})
+		var status int
+		err := k.store.pool.QueryRow(ctx, `select kv_transaction_commit($1, $2)`, k.namespace, []byte(request.GetTransaction())).Scan(&status)
+		return refused(status, err)
 	})
 	if err != nil {
 		return nil, err

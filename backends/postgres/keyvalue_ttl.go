@@ -25,7 +25,7 @@ where namespace = $1 and key = $2 and (expires is null or expires > clock_timest
 // Expire gives a key a time to live.
 func (k *keyValue) Expire(ctx context.Context, request *keyvaluev1.ExpireRequest) (*keyvaluev1.ExpireResponse, error) {
 	response := &keyvaluev1.ExpireResponse{}
-	err := k.store.do(ctx, "postgres.keyvalue.Expire", true, func(ctx context.Context) error {
+	err := k.store.do(ctx, "postgres.keyvalue.Expire", false, func(ctx context.Context) error {
 		tag, err := k.store.pool.Exec(ctx, expireStatement, k.namespace, []byte(request.GetKey()), milliseconds(request.GetTtl()))
 		response.Found = tag.RowsAffected() > 0
 		return err
@@ -71,7 +71,7 @@ const persistStatement = `with persisted as (
 // Persist takes a key's time to live away.
 func (k *keyValue) Persist(ctx context.Context, request *keyvaluev1.PersistRequest) (*keyvaluev1.PersistResponse, error) {
 	response := &keyvaluev1.PersistResponse{}
-	err := k.store.do(ctx, "postgres.keyvalue.Persist", true, func(ctx context.Context) error {
+	err := k.store.do(ctx, "postgres.keyvalue.Persist", false, func(ctx context.Context) error {
 		for {
 			var unlimited *bool
 			err := k.store.pool.QueryRow(ctx, persistStatement, k.namespace, []byte(request.GetKey())).Scan(&response.Persisted, &unlimited)

@@ -37,7 +37,7 @@ func TestCallsThatMeetShareAStatementAndABadOneFailsAlone(t *testing.T) {
 		execute(t, holder, `select from kv where key = 'held' for update`)
 		var wait sync.WaitGroup
 		wait.Go(func() { set(t, i, "held", "after") })
-		waitForALock(t, watcher)
+		waitForALock(t, watcher, "kv")
 		errs := make([]error, 20)
 		for n := range errs {
 			wait.Go(func() {
@@ -126,7 +126,7 @@ func TestCallThatIsHeldUpEndsInTime(t *testing.T) {
 	_, err = i.KeyValueCAS.CompareAndSwap(ctx, &keyvaluev1.CompareAndSwapRequest{Key: "held", Expected: []byte("before"), Value: []byte("after")})
 	require.Equal(t, fault.DeadlineExceeded, fault.CodeOf(err), "the caller's deadline: %v", err)
 
-	require.Eventually(t, func() bool { return waiting(t, watcher) == 0 }, patience, 10*time.Millisecond, "the end of a call reaches the server")
+	require.Eventually(t, func() bool { return waiting(t, watcher, "kv") == 0 }, patience, 10*time.Millisecond, "the end of a call reaches the server")
 	execute(t, holder, `commit`)
 	require.Equal(t, "before", get(t, i, "held"))
 }

@@ -121,28 +121,33 @@ func (l *listener) leave(channel string) {
 func (l *listener) run() {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
-	for {
+	for said := false; ; {
 		select {
 		case <-timer.C:
 		case <-l.store.ctx.Done():
 			l.endAll()
 			return
 		}
-		err := l.connectAndListen()
+		connected, err := l.connectAndListen()
 		timer.Reset(connectAgain)
-		if l.store.ctx.Err() == nil {
-			l.store.env.Log.Warn("the connection that listens for notifications is lost; it is made anew", slog.Any("error", err))
-			l.lost(err)
+		if l.store.ctx.Err() != nil {
+			continue
 		}
+		if connected || !said { // a server may be away for long
+			l.store.env.Log.Warn("the connection that listens for notifications is lost; it is made anew", slog.Any("error", err))
+			said = true
+		}
+		l.lost(err)
 	}
 }
 
-func (l *listener) connectAndListen() error {
+// connectAndListen listens as long as it can. It tells whether it could at all.
+func (l *listener) connectAndListen() (connected bool, err error) {
 	connecting, cancel := context.WithTimeout(l.store.ctx, l.store.timeout)
 	conn, err := l.store.dial(connecting)
 	cancel()
 	if err != nil {
-		return err
+		return false, err
 	}
 	defer func() { _ = conn.PgConn().Conn().Close() }()
 	s := &listening{listener: l, conn: conn, heard: make(map[string]bool), marked: make(map[string][]*joining)}
@@ -152,7 +157,7 @@ func (l *listener) connectAndListen() error {
 			j.done <- errLost(err)
 		}
 	}
-	return err
+	return true, err
 }
 
 // lost ends what depends on the connection.

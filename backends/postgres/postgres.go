@@ -228,8 +228,9 @@ func (s *Store) Close(context.Context) error {
 	return nil
 }
 
-// do makes a call of the server: bounded by the configured timeout, through the breaker, and with the server's errors mapped. op is for the log: "postgres.keyvalue.Get". A call that may be
-// repeated is made again when the server was not there. An error of the call that is a [fault.Error] already is the caller's.
+// do makes a call of the server: bounded by the configured timeout, through the breaker, and with the server's errors mapped. op is for the log: "postgres.keyvalue.Get". A call is
+// repeatable when a late arrival of an attempt that nobody answered can change nothing (decision 017); it is made again when the server was not there. An error of the call that is a
+// [fault.Error] already is the caller's.
 func (s *Store) do(ctx context.Context, op string, repeatable bool, call func(ctx context.Context) error) error {
 	if err := ctx.Err(); err != nil {
 		return err
@@ -237,19 +238,31 @@ func (s *Store) do(ctx context.Context, op string, repeatable bool, call func(ct
 	bounded, cancel := context.WithTimeout(ctx, s.timeout)
 	defer cancel()
 	return s.breaker.Do(bounded, repeatable, func(bounded context.Context) error {
-		if !repeatable {
-			return failure(ctx, op, call(bounded))
-		}
 		return failure(ctx, op, untangled(func() error { return call(bounded) }))
 	})
 }
 
-// together makes a call that goes with others, and may be repeated. Its timeout is that of the exchange, which the lane's function sets: one of its own would cost every call more than it guards.
-func (s *Store) together(ctx context.Context, op string, call func(ctx context.Context) error) error {
+// together makes a call that goes with others. Its timeout is that of the exchange, which the lane's function sets: one of its own would cost every call more than it guards.
+// When it is repeated it has one, so that it does not take the whole time again.
+func (s *Store) together(ctx context.Context, op string, repeatable bool, call func(ctx context.Context) error) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	return s.breaker.Do(ctx, true, func(ctx context.Context) error { return failure(ctx, op, untangled(func() error { return call(ctx) })) })
+	began := time.Now()
+	var last error
+	return s.breaker.Do(ctx, repeatable, func(ctx context.Context) error {
+		bounded := ctx
+		if last != nil {
+			var cancel context.CancelFunc
+			bounded, cancel = context.WithDeadline(ctx, began.Add(s.timeout))
+			defer cancel()
+			if bounded.Err() != nil {
+				return last // a batch may still have the call that the last attempt has left there
+			}
+		}
+		last = failure(ctx, op, untangled(func() error { return call(bounded) }))
+		return last
+	})
 }
 
 // untangled makes a call again when the server has undone it because it and another one waited for each other.

@@ -32,6 +32,12 @@ func secret(t *testing.T, content string) *configv1.Secret {
 	return &configv1.Secret{Source: &configv1.Secret_File{File: file}}
 }
 
+// sharedDSN is the way to the server that the tests share, with parameters.
+func sharedDSN(t *testing.T, parameters string) *configv1.Secret {
+	t.Helper()
+	return secret(t, testenv.DSN(testenv.Shared(t, testenv.Postgres))+parameters)
+}
+
 // open opens an instance on the server that the tests share, unless the configuration names another one.
 func open(t *testing.T, config *backendsv1.Postgres) *postgres.Store {
 	t.Helper()
@@ -42,7 +48,7 @@ func open(t *testing.T, config *backendsv1.Postgres) *postgres.Store {
 func openWith(t *testing.T, config *backendsv1.Postgres, status *backend.Status) *postgres.Store {
 	t.Helper()
 	if config.GetDsn() == nil {
-		config.Dsn = secret(t, testenv.DSN(testenv.Shared(t, testenv.Postgres)))
+		config.Dsn = sharedDSN(t, "")
 	}
 	store, err := tryOpen(t, config, status)
 	require.NoError(t, err)

@@ -30,6 +30,7 @@ type pubSub struct {
 	namespace int32
 	name      string // of the namespace, in tokens
 	channel   string
+	lock      int64 // of all its topics
 	hub       *fanout.Hub
 	live      *backend.Lane[publication]
 	kept      *backend.Lane[publication]
@@ -44,7 +45,7 @@ type pubSub struct {
 
 func newPubSub(store *Store, namespace int32) *pubSub {
 	number := strconv.Itoa(int(namespace))
-	p := &pubSub{store: store, namespace: namespace, name: number, channel: store.channel(number)}
+	p := &pubSub{store: store, namespace: namespace, name: number, channel: store.channel(number), lock: store.lockKey(topicLocks, namespace)}
 	p.hub = fanout.New(number, store.tokens, p)
 	alone := func(*publication) string { return "" }
 	p.live = backend.NewLane(store.ctx, store.env, "publish", store.config.GetCoalescing(), alone, p.sendAll)

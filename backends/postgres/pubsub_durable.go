@@ -65,10 +65,24 @@ func (s *durableStream) next(ctx context.Context) (*delivery, bool, time.Duratio
 // look takes messages ahead. It tells whether the durable subscription is still there.
 func (s *durableStream) look(ctx context.Context) (there bool, err error) {
 	s.stamped = time.Now() // the server stamps what it gives later than this
+	// The end of the stream does not break this off: what the server gives afterwards would be nobody's until the timeout. What the server has undone for the sake of an acknowledgement
+	// is done anew.
+	err = s.pubSub.store.do(context.WithoutCancel(ctx), "postgres.pubsub.SubscribeDurable", false, func(ctx context.Context) error {
+		there, s.ahead, s.missed = false, nil, false
+		return s.pubSub.store.pool.SendBatch(ctx, s.statements(&there)).Close()
+	})
+	if err == nil {
+		s.sent = nil
+	}
+	return there, err
+}
+
+// statements are those of a look, which tell whether the durable subscription is there.
+func (s *durableStream) statements(there *bool) *pgx.Batch {
 	statements := &pgx.Batch{}
 	statements.Queue(withoutDiskSQL) // what a crash undoes comes again
 	statements.Queue(holdSubscriptionSQL, s.id).Query(func(rows pgx.Rows) error {
-		there = rows.Next()
+		*there = rows.Next()
 		rows.Close()
 		return rows.Err()
 	})
@@ -83,14 +97,7 @@ func (s *durableStream) look(ctx context.Context) (there bool, err error) {
 		rows.Close()
 		return rows.Err()
 	})
-	// The end of the stream does not break this off: what the server gives afterwards would be nobody's until the timeout.
-	err = s.pubSub.store.do(context.WithoutCancel(ctx), "postgres.pubsub.SubscribeDurable", false, func(ctx context.Context) error {
-		return s.pubSub.store.pool.SendBatch(ctx, statements).Close()
-	})
-	if err == nil {
-		s.sent = nil
-	}
-	return there, err
+	return statements
 }
 
 func (s *durableStream) taken(rows pgx.Rows, again bool) error {

@@ -95,7 +95,7 @@ func (s *durableStream) find(ctx context.Context, request *pubsubv1.SubscribeDur
 	if err != nil {
 		return err
 	}
-	return p.store.do(ctx, "postgres.pubsub.SubscribeDurable", true, func(ctx context.Context) error {
+	return p.store.do(ctx, "postgres.pubsub.SubscribeDurable", false, func(ctx context.Context) error {
 		for {
 			var kept int64
 			err := p.store.pool.QueryRow(ctx, subscribeSQL, p.namespace, request.GetTopic(), false, request.GetSubscription(), microseconds(timeout), start, notBefore).Scan(&s.id, &kept)

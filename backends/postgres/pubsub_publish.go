@@ -4,7 +4,7 @@ import (
 	"context"
 	"encoding/base64"
 	"encoding/binary"
-	"fmt"
+	"strconv"
 	"strings"
 	"time"
 
@@ -17,17 +17,18 @@ import (
 	pubsubv1 "github.com/prismgate/prism/gen/go/prism/pubsub/v1"
 )
 
-// partSize is how many bytes of a message one notification carries: under 8,000 with what goes before, in base64.
-const partSize = 5800
+const (
+	// partSize is how many bytes of a message one notification carries: under 8,000 with what goes before, in base64.
+	partSize = 5800
+	// partHeader is about what goes between the message's name and the part.
+	partHeader = 16
+)
 
 // publication is a call that publishes.
 type publication struct {
 	message *pubsubv1.Message
 	ordered bool
 }
-
-// topicLocks begins the numbers of the advisory locks of namespaces' topics; the namespace's number ends them.
-const topicLocks = int64(0x7072_6974) << 32
 
 // publish makes a call, with others when it is small.
 func (p *pubSub) publish(ctx context.Context, lane *backend.Lane[publication], run func(context.Context, []*publication) error, c *publication) error {
@@ -60,14 +61,37 @@ func (p *pubSub) parts(c *publication) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	number := p.published.Add(1)
-	count := len(content)/partSize + 1
-	texts := make([]string, count)
+	message := p.store.listener.instance + "." + strconv.FormatUint(p.published.Add(1), 10)
+	texts := make([]string, len(content)/partSize+1)
 	for n := range texts {
-		part := content[n*partSize : min((n+1)*partSize, len(content))]
-		texts[n] = fmt.Sprintf("%s.%d %d %d %t %s", p.store.listener.instance, number, n, count, c.ordered, base64.RawStdEncoding.EncodeToString(part))
+		data := content[n*partSize : min((n+1)*partSize, len(content))]
+		text := make([]byte, 0, len(message)+partHeader+base64.RawStdEncoding.EncodedLen(len(data)))
+		text = append(append(text, message...), ' ')
+		text = append(strconv.AppendInt(text, int64(n), 10), ' ')
+		text = append(strconv.AppendInt(text, int64(len(texts)), 10), ' ')
+		text = append(strconv.AppendBool(text, c.ordered), ' ')
+		texts[n] = string(base64.RawStdEncoding.AppendEncode(text, data))
 	}
 	return texts, nil
+}
+
+// part is a part of a message as it was notified.
+type part struct {
+	message  string // which
+	n, count int
+	ordered  bool
+	data     string
+}
+
+// readPart reads what parts has made.
+func readPart(text string) (part, bool) {
+	fields := strings.SplitN(text, " ", 5)
+	if len(fields) != 5 {
+		return part{}, false
+	}
+	n, noNumber := strconv.Atoi(fields[1])
+	count, noCount := strconv.Atoi(fields[2])
+	return part{message: fields[0], n: n, count: count, ordered: fields[3] == "true", data: fields[4]}, noNumber == nil && noCount == nil
 }
 
 // assembly is a message whose parts come one after the other.
@@ -80,41 +104,28 @@ type assembly struct {
 // hear gives a message that was sent to the namespace to the subscribers here, when its last part is there. Parts without their beginning are of a message that was sent before
 // anybody listened here.
 func (p *pubSub) hear(text string) {
-	header, data, found := cutLast(text)
-	var message string
-	var n, count int
-	var ordered bool
-	if read, _ := fmt.Sscanf(header, "%s %d %d %t", &message, &n, &count, &ordered); !found || read != 4 {
+	heard, ok := readPart(text)
+	if !ok {
 		return
 	}
 	a := &p.assembling
-	if n == 0 {
-		*a = assembly{message: message}
+	if heard.n == 0 {
+		*a = assembly{message: heard.message}
 	}
-	part, err := base64.RawStdEncoding.DecodeString(data)
-	if err != nil || a.message != message || a.next != n {
+	content, err := base64.RawStdEncoding.AppendDecode(a.content, []byte(heard.data))
+	if err != nil || a.message != heard.message || a.next != heard.n {
 		*a = assembly{}
 		return
 	}
-	a.content = append(a.content, part...)
-	if a.next++; a.next < count {
+	if a.next++; a.next < heard.count {
+		a.content = content
 		return
 	}
-	content := a.content
 	*a = assembly{}
 	decoded := &pubsubv1.Message{}
 	if proto.Unmarshal(content, decoded) == nil {
-		p.hub.Publish(decoded, ordered)
+		p.hub.Publish(decoded, heard.ordered)
 	}
-}
-
-// cutLast cuts a text at its last blank.
-func cutLast(text string) (before, after string, found bool) {
-	at := strings.LastIndexByte(text, ' ')
-	if at < 0 {
-		return "", "", false
-	}
-	return text[:at], text[at+1:], true
 }
 
 // PublishPersistent keeps a message and sends it to the live subscriptions.
@@ -147,7 +158,7 @@ func (p *pubSub) keepAll(ctx context.Context, batch []*publication) error {
 	}
 	statements := &pgx.Batch{}
 	statements.Queue("begin")
-	statements.Queue(lockSQL, topicLocks|int64(p.namespace))
+	statements.Queue(lockSQL, p.lock)
 	statements.Queue(keepSQL, p.namespace, topics, orders, contents).Query(func(rows pgx.Rows) error {
 		var position int64
 		var published time.Time

@@ -6,9 +6,14 @@ const aheadSQL = `limit 256
 ) ahead where before < 1048576`
 
 const (
-	// A position ends with the place in the batch, from 1.
+	// A position ends with the place in the batch, from 1. After a crash of the server the gap is larger than what calls can have been given that wait for the disk.
 	keepSQL = `
-with base as materialized (select nextval('pubsub_positions') << 16 as position, date_trunc('milliseconds', clock_timestamp()) as now)
+with crashed as (
+	insert into pubsub_uncrashed select true where not exists (select from pubsub_uncrashed) on conflict do nothing returning holds
+), base as materialized (
+	select coalesce((select max(nextval('pubsub_positions')) from crashed, generate_series(1, 100000)), nextval('pubsub_positions')) << 16 as position,
+		date_trunc('milliseconds', clock_timestamp()) as now
+)
 insert into pubsub_messages (namespace, topic, ordered, position, published, content)
 select $1, i.topic, i.ordered, base.position + i.n, base.now, i.content
 from unnest($2::text[], $3::boolean[], $4::bytea[]) with ordinality as i(topic, ordered, content, n), base
@@ -84,21 +89,26 @@ with picked as materialized (
 )
 select p.position, p.published, p.content, a.sent from again a, picked p where p.position = a.position order by p.position`
 
+	// What was published before a subscription's start is passed once, and not looked at again and again.
 	takeNextSQL = `
 with s as materialized (
-	select * from pubsub_subscriptions where id = $1
+	select *, ` + roomSQL + ` as room from pubsub_subscriptions where id = $1
 ), fresh as materialized (
 	select position, published, content from (
 		select m.*, sum(octet_length(content)) over (order by position) - octet_length(content) as before from (
 			select k.position, k.published, k.content from s, pubsub_messages k
 			where k.namespace = s.namespace and k.topic = s.topic and not k.ordered and k.position > s.position and k.published >= s.not_before
-			order by k.position limit least(256, ` + roomSQL + `)
+			order by k.position limit least(256, (select room from s))
 		) m
 	) ahead where before < 1048576
 ), taken as (
 	insert into pubsub_deliveries (subscription, position, stream, deadline, sent) select $1, fresh.position, $2, ` + deadlineSQL + `, 0 from fresh, s
+), reached as (
+	select coalesce((select max(position) from fresh), case when s.room > 0 and s.not_before > '-infinity' then (
+		select position from pubsub_messages k where k.namespace = s.namespace and k.topic = s.topic and not k.ordered order by k.position desc limit 1
+	) end) as position from s
 ), moved as (
-	update pubsub_subscriptions set position = (select max(position) from fresh) where id = $1 and exists (select from fresh)
+	update pubsub_subscriptions m set position = r.position from reached r where m.id = $1 and r.position > m.position
 )
 select position, published, content, 0 from fresh order by position`
 

@@ -27,19 +27,17 @@ const smallCall = 64 << 10
 type queue struct {
 	store     *Store
 	namespace int32
+	lock      int64 // of all its queues
 	lane      *backend.Lane[queueCall]
 	waiting   waitingRoom
 }
 
 func newQueue(store *Store, namespace int32) *queue {
-	q := &queue{store: store, namespace: namespace}
+	q := &queue{store: store, namespace: namespace, lock: store.lockKey(queueLocks, namespace)}
 	store.listener.register(namespace, func(at *space) { at.queue = q })
 	q.lane = backend.NewLane(store.ctx, store.env, "queue", store.config.GetCoalescing(), func(c *queueCall) string { return c.alone }, q.run)
 	return q
 }
-
-// lockKey is the number of the namespace's advisory lock.
-func (q *queue) lockKey() int64 { return queueLocks | int64(q.namespace) }
 
 // Enqueue adds a message.
 func (q *queue) Enqueue(ctx context.Context, request *queuev1.EnqueueRequest) (*queuev1.EnqueueResponse, error) {

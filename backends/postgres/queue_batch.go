@@ -61,6 +61,9 @@ func (q *queue) run(ctx context.Context, calls []*queueCall) error {
 	b := &batch{queue: q, calls: calls}
 	err := q.store.do(ctx, "postgres.queue", false, func(ctx context.Context) error {
 		for {
+			for _, c := range calls {
+				c.ok = false // what was found before was undone, also for those that are left out
+			}
 			done, err := b.try(ctx)
 			if done || err != nil {
 				return err
@@ -107,7 +110,7 @@ func (b *batch) try(ctx context.Context) (done bool, err error) {
 
 // add adds the statements of the calls to a pipeline.
 func (b *batch) add(statements *pgx.Batch) {
-	statements.Queue(lockSQL, b.queue.lockKey())
+	statements.Queue(lockSQL, b.queue.lock)
 	b.addEnqueueing(statements, b.of(enqueueing))
 	b.addReceipts(statements, acknowledgeSQL, b.of(acknowledging))
 	b.addReceipts(statements, extendSQL, b.of(extending))
@@ -184,9 +187,6 @@ func (b *batch) addReceipts(statements *pgx.Batch, sql string, calls []*queueCal
 	if len(calls) == 0 {
 		return
 	}
-	for _, c := range calls {
-		c.ok = false
-	}
 	arguments := []any{b.queue.namespace, column(calls, queueOf), column(calls, func(c *queueCall) int64 { return c.id }), column(calls, leaseOf)}
 	if sql != acknowledgeSQL {
 		arguments = append(arguments, column(calls, lastingOf))
@@ -223,9 +223,6 @@ func (b *batch) advanced(rows pgx.Rows) error {
 }
 
 func (b *batch) addTaking(statements *pgx.Batch, name string, calls []*queueCall) {
-	for _, c := range calls {
-		c.ok = false
-	}
 	statements.Queue(takeSQL, b.queue.namespace, name, len(calls), column(calls, leaseOf), column(calls, lastingOf)).Query(func(rows pgx.Rows) error {
 		var n int64
 		var due *time.Time

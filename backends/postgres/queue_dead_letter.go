@@ -32,7 +32,7 @@ func (q *queue) ConfigureDeadLetter(ctx context.Context, request *queuev1.Config
 	}
 	b := &batch{queue: q}
 	// Leases that have ended are the old configuration's.
-	err := q.exclusively(ctx, op, true, b, func(ctx context.Context, tx pgx.Tx) (err error) {
+	err := q.exclusively(ctx, op, b, func(ctx context.Context, tx pgx.Tx) (err error) {
 		if dead == "" {
 			_, err = tx.Exec(ctx, unconfigureDeadLetterSQL, q.namespace, name)
 		} else {
@@ -46,30 +46,32 @@ func (q *queue) ConfigureDeadLetter(ctx context.Context, request *queuev1.Config
 	return &queuev1.ConfigureDeadLetterResponse{}, nil
 }
 
-// exclusively runs a transaction that has the queues of the namespace for itself, in which all that is due has happened.
-func (q *queue) exclusively(ctx context.Context, op string, repeatable bool, b *batch, run func(ctx context.Context, tx pgx.Tx) error) error {
-	err := q.store.do(ctx, op, repeatable, func(ctx context.Context) error {
-		b.shown = make(map[string]int)
-		return pgx.BeginFunc(ctx, q.store.pool, func(tx pgx.Tx) error {
-			if _, err := tx.Exec(ctx, lockWithDiskSQL, q.lockKey()); err != nil {
-				return err
-			}
-			for b.more = true; b.more; {
+// exclusively runs a transaction that has the queues of the namespace for itself, in which all that is due has happened. When more is due than one transaction looks after, others go
+// before it, each with its share: what is done is done, however long the rest takes.
+func (q *queue) exclusively(ctx context.Context, op string, b *batch, run func(ctx context.Context, tx pgx.Tx) error) error {
+	for b.more = true; b.more; {
+		err := q.store.do(ctx, op, false, func(ctx context.Context) error {
+			b.shown = make(map[string]int)
+			return pgx.BeginFunc(ctx, q.store.pool, func(tx pgx.Tx) error {
+				if _, err := tx.Exec(ctx, lockWithDiskSQL, q.lock); err != nil {
+					return err
+				}
 				rows, err := tx.Query(ctx, advanceSQL, q.namespace, advanceBite)
 				if err != nil {
 					return err
 				}
-				if err := b.advanced(rows); err != nil {
+				if err := b.advanced(rows); err != nil || b.more {
 					return err
 				}
-			}
-			return run(ctx, tx)
+				return run(ctx, tx)
+			})
 		})
-	})
-	if err == nil {
+		if err != nil {
+			return err
+		}
 		q.announce(b)
 	}
-	return err
+	return nil
 }
 
 // GetDeadLetterQueue tells a queue's dead letter queue.
@@ -100,7 +102,7 @@ func (q *queue) Redrive(ctx context.Context, request *queuev1.RedriveRequest) (*
 	for left > 0 {
 		bite, moved := min(left, redriveBite), 0
 		b := &batch{queue: q}
-		err := q.exclusively(ctx, "postgres.queue.Redrive", false, b, func(ctx context.Context, tx pgx.Tx) error {
+		err := q.exclusively(ctx, "postgres.queue.Redrive", b, func(ctx context.Context, tx pgx.Tx) error {
 			if end == 0 {
 				if err := tx.QueryRow(ctx, lastPlaceSQL).Scan(&end); err != nil {
 					return err

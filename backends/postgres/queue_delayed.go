@@ -2,7 +2,6 @@ package postgres
 
 import (
 	"context"
-	"time"
 
 	"google.golang.org/protobuf/types/known/timestamppb"
 
@@ -11,7 +10,7 @@ import (
 
 // EnqueueDelayed adds a message that becomes visible after a delay, rounded up to whole milliseconds.
 func (q *queue) EnqueueDelayed(ctx context.Context, request *queuev1.EnqueueDelayedRequest) (*queuev1.EnqueueDelayedResponse, error) {
-	delay := (request.GetDelay().AsDuration() + time.Millisecond - 1).Truncate(time.Millisecond)
+	delay := wholeMilliseconds(request.GetDelay().AsDuration())
 	c, err := q.enqueue(ctx, request.GetQueue(), request.GetIdempotencyKey(), &queuev1.Message{Payload: request.GetPayload(), Metadata: request.GetMetadata()}, delay)
 	if err != nil {
 		return nil, err

@@ -1,8 +1,5 @@
 package postgres
 
-// queueLocks begins the numbers of the advisory locks of namespaces' queues; the namespace's number ends them.
-const queueLocks = int64(0x7072_6971) << 32
-
 // All statements take the namespace's number as $1. A time is asked of the clock in a query of its own, so that the planner takes it for a constant and finds it in an index. Rows that
 // a statement changes are named by an array of ids, so that it always goes by the primary key, whatever the planner knows of the table.
 const (
@@ -103,8 +100,9 @@ from (values (1)) one left join (
 	select * from queue_messages where namespace = $1 and queue = $2 and state = 0 order by priority desc, place limit 1
 ) m on true`
 
+	// No time is subtracted from infinity before PostgreSQL 17.
 	nextDueSQL = `
-select extract(epoch from due - clock_timestamp())::float8 from queue_messages where namespace = $1 and state <> 0 order by due limit 1`
+select extract(epoch from greatest(due, 'epoch') - clock_timestamp())::float8 from queue_messages where namespace = $1 and state <> 0 order by due limit 1`
 
 	scheduledCountSQL = `
 select ` + isDueSQL + `, (select count(*) from queue_messages where namespace = $1 and queue = $2 and state = 1)`

@@ -1,17 +1,22 @@
 package postgres_test
 
 import (
+	"bytes"
 	"context"
+	"log/slog"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
 	"google.golang.org/protobuf/types/known/durationpb"
 
+	"github.com/prismgate/prism/backends/postgres"
 	"github.com/prismgate/prism/gen/go/prism"
 	"github.com/prismgate/prism/internal/testenv"
+	"github.com/prismgate/prism/runtime/backend"
 	"github.com/prismgate/prism/runtime/fault"
 
 	backendsv1 "github.com/prismgate/prism/gen/go/prism/backends/v1"
@@ -209,4 +214,55 @@ func TestQueuesAndTopicsNeedNoMoreRightsThanTables(t *testing.T) {
 	_, responses, _ := durableStream(t, t.Context(), i, time.Minute)
 	keep(t, i, "payload")
 	require.NotNil(t, receive(t, responses).GetMessage())
+}
+
+// TestLossOfTheListeningConnectionIsLoggedOnce and not again with every attempt to make it anew.
+func TestLossOfTheListeningConnectionIsLoggedOnce(t *testing.T) {
+	t.Parallel()
+	server := testenv.Start(t, testenv.Postgres)
+	var log lockedBuffer
+	env := backend.Env{Instance: "test", Log: slog.New(slog.NewTextHandler(&log, nil)), Status: new(backend.Status)}
+	store, err := postgres.Open(t.Context(), env, &backendsv1.Postgres{Dsn: secret(t, testenv.DSN(server))})
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, store.Close(context.WithoutCancel(t.Context()))) })
+	i := namespace(t, store, "streams")
+	subscribe := func(subscribed func()) error {
+		return i.PubSubBasic.Subscribe(patient(t), &pubsubv1.SubscribeRequest{Topic: "topic"}, func(*pubsubv1.SubscribeResponse) error {
+			subscribed()
+			return nil
+		})
+	}
+	for range 2 {
+		err = subscribe(func() { require.NoError(t, server.Stop()) })
+		for range 4 { // each waits for an attempt
+			require.Equal(t, fault.Unavailable, fault.CodeOf(err), "%v", err)
+			err = subscribe(func() {})
+		}
+		require.NoError(t, server.Start(t.Context()))
+		require.Eventually(t, func() bool {
+			short, cancel := context.WithCancel(patient(t))
+			defer cancel()
+			err := i.PubSubBasic.Subscribe(short, &pubsubv1.SubscribeRequest{Topic: "topic"}, func(*pubsubv1.SubscribeResponse) error { cancel(); return nil })
+			return fault.CodeOf(err) == fault.Canceled
+		}, within, 50*time.Millisecond)
+	}
+	require.Equal(t, 2, strings.Count(log.String(), "the connection that listens"), "%s", log.String())
+}
+
+// lockedBuffer is a buffer that several goroutines write to.
+type lockedBuffer struct {
+	mu      sync.Mutex
+	written bytes.Buffer
+}
+
+func (b *lockedBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.written.Write(p)
+}
+
+func (b *lockedBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.written.String()
 }
