@@ -458,8 +458,8 @@ func get(t testing.TB, interfaces *prism.Interfaces, key string) string {
 // eventually waits on the test's own goroutine, unlike require.Eventually: what it waits for may be that there are fewer.
 func eventually(t testing.TB, holds func() bool) {
 	t.Helper()
-	for end := time.Now().Add(10 * time.Second); !holds(); time.Sleep(time.Millisecond) {
-		require.False(t, time.Now().After(end), "not within 10 s")
+	for end := time.Now().Add(30 * time.Second); !holds(); time.Sleep(time.Millisecond) {
+		require.False(t, time.Now().After(end), "not within 30 s")
 	}
 }
 

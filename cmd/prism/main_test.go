@@ -24,7 +24,7 @@ import (
 var update = flag.Bool("update", false, "write the golden files of testdata from what the commands print now")
 
 // patience is how long a test waits for what must happen.
-const patience = 20 * time.Second
+const patience = time.Minute
 
 // TestGolden runs each case of testdata: a folder with args, one a line, and what the command line must print and return. The cases in testdata/sample run
 // with sampleCatalog, those in testdata/guide with the architecture guide's, the others with this build's catalog. stdin is optional.

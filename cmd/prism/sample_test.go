@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"sync/atomic"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -18,8 +19,8 @@ import (
 type store struct {
 	entered  chan struct{}
 	released chan struct{}
-	// opened counts how often an instance was opened, closed how often one was closed.
-	opened, closed int
+	// opened counts how often an instance was opened, closed how often one was closed: by several goroutines at once, as `prism validate --dial` does.
+	opened, closed atomic.Int64
 	get, keys      *rpc.Method
 }
 
@@ -30,7 +31,7 @@ func newStore() *store {
 func (s *store) Namespace(context.Context, string) (backend.Interfaces, error) { return s, nil }
 
 func (s *store) Close(context.Context) error {
-	s.closed++
+	s.closed.Add(1)
 	return nil
 }
 
@@ -70,7 +71,7 @@ func sample(t *testing.T, s *store) dependencies {
 	return dependencies{
 		catalog: known,
 		backends: []backend.Type{backend.Of("memstore", func(context.Context, backend.Env, *backendsv1.MemStore) (*store, error) {
-			s.opened++
+			s.opened.Add(1)
 			return s, nil
 		})},
 		build: testBuild(),

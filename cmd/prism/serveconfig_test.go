@@ -117,7 +117,7 @@ func TestServeRefusesAKeyThatDoesNotMatch(t *testing.T) {
 	got := runLine(t, sample(t, s), "serve", "--tls-cert", one.Cert, "--tls-key", other.Key)
 	require.Equal(t, exitFailed, got.exit)
 	require.Equal(t, fmt.Sprintf("prism: --tls-key: %s is not the key of the certificate in %s: private key does not match public key\n", other.Key, one.Cert), got.stderr)
-	require.Zero(t, s.opened, "a backend was opened")
+	require.Zero(t, s.opened.Load(), "a backend was opened")
 
 	got = runLine(t, built(t), "call", "keyvalue_basic.Exists", "-n", "default", "--tls-cert", one.Cert, "--tls-key", other.Key)
 	require.Equal(t, exitFailed, got.exit)
@@ -279,7 +279,8 @@ func TestLimitsReachTheFront(t *testing.T) {
 
 			got := exists(t, g.listen, "-o", "text", "-H", "x-large: "+strings.Repeat("x", 8<<10))
 			require.Equal(t, exitFailed, got.exit)
-			require.Equal(t, result{stdout: asked}, exists(t, g.listen))
+			// A busy machine may need more than one attempt to shake hands in so short a time.
+			require.Eventually(t, func() bool { return exists(t, g.listen) == result{stdout: asked} }, patience, time.Millisecond)
 			g.stop(t)
 		})
 	}

@@ -73,7 +73,7 @@ func dialing(t *testing.T, memstore func(context.Context) error, s *store) depen
 			return s, memstore(ctx)
 		}),
 		backend.Of("nats", func(context.Context, backend.Env, *configv1.Tls) (*store, error) {
-			s.opened++
+			s.opened.Add(1)
 			return s, nil
 		}),
 	}
@@ -87,8 +87,8 @@ func TestValidateDials(t *testing.T) {
 	got := runLine(t, dialing(t, func(context.Context) error { return nil }, s), "validate", "--dial", "-")
 	require.Equal(t, exitOK, got.exit, got.stderr)
 	require.Contains(t, got.stdout, "\nBackend instances:\n  ✓ nats                 (nats opens)\n  ✓ small                (memstore opens)\n\n✅ Configuration valid\n")
-	require.Equal(t, 1, s.opened)
-	require.Equal(t, 2, s.closed)
+	require.EqualValues(t, 1, s.opened.Load())
+	require.EqualValues(t, 2, s.closed.Load())
 }
 
 func TestValidateDoesNotDialUnlessAsked(t *testing.T) {
@@ -96,7 +96,7 @@ func TestValidateDoesNotDialUnlessAsked(t *testing.T) {
 	s := newStore()
 	got := runLine(t, dialing(t, func(context.Context) error { return errors.New("it was opened") }, s), "validate", "-")
 	require.Equal(t, exitOK, got.exit)
-	require.Zero(t, s.opened)
+	require.Zero(t, s.opened.Load())
 	require.NotContains(t, got.stdout, "Backend instances")
 }
 

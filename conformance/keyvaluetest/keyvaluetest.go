@@ -33,9 +33,10 @@ type Open = func(t *testing.T) *prism.Interfaces
 const (
 	maxKey   = 1024
 	maxValue = 1 << 20
-	// patience is how long a suite waits for what the contract promises without a bound: long enough for a loaded machine.
-	patience = 10 * time.Second
 )
+
+// patience is how long a suite waits for what the contract promises without a bound: long enough for a loaded machine.
+var patience = 30 * time.Second
 
 // errSend is what a case's send function fails with.
 var errSend = errors.New("keyvaluetest: send fails")

@@ -20,7 +20,7 @@ import (
 // requireLinearizable fails unless there is an order of a history's operations that respects time and that a single-threaded store could have answered.
 func requireLinearizable(t *testing.T, model porcupine.Model, history []porcupine.Operation) {
 	t.Helper()
-	switch porcupine.CheckOperationsTimeout(model, history, 30*time.Second) {
+	switch porcupine.CheckOperationsTimeout(model, history, 2*time.Minute) {
 	case porcupine.Ok:
 	case porcupine.Unknown:
 		require.FailNow(t, "the history could not be checked in time", "%d operations", len(history))

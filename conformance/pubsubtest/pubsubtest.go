@@ -33,11 +33,12 @@ type Open = func(t *testing.T) *prism.Interfaces
 
 const (
 	maxPayload = 1 << 20
-	// patience is how long a suite waits for what the contract promises without a bound: long enough for a loaded machine.
-	patience = 10 * time.Second
 	// moment is how long a suite waits for what must not come, where nothing else tells that it did not.
 	moment = 60 * time.Millisecond
 )
+
+// patience is how long a suite waits for what the contract promises without a bound: long enough for a loaded machine.
+var patience = 30 * time.Second
 
 // errSend is what a case's send function fails with.
 var errSend = errors.New("pubsubtest: send fails")

@@ -22,7 +22,7 @@ import (
 func requireLinearizable(t *testing.T, history []porcupine.Operation) {
 	t.Helper()
 	model := queueModel()
-	switch porcupine.CheckOperationsTimeout(model, history, 30*time.Second) {
+	switch porcupine.CheckOperationsTimeout(model, history, 2*time.Minute) {
 	case porcupine.Ok:
 	case porcupine.Unknown:
 		require.FailNow(t, "the history could not be checked in time", "%d operations", len(history))

@@ -23,4 +23,6 @@ func TestSuitesRejectMutants(t *testing.T) { testmutants.Reject(t, suites()) }
 
 func TestSuitesAcceptWhatIsRight(t *testing.T) { testmutants.Accept(t, suites()) }
 
-func TestMutantChild(t *testing.T) { testmutants.Child(t, suites()) }
+func TestMutantChild(t *testing.T) {
+	testmutants.Child(t, suites(), queuetest.Hurry)
+}

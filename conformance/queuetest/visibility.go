@@ -66,7 +66,7 @@ func Visibility(t *testing.T, open Open) {
 		byDefault, err := visibility.DequeueWithTimeout(t.Context(), &queuev1.DequeueWithTimeoutRequest{Queue: "queue"})
 		require.NoError(t, err)
 		given := lease(t, visibility, "queue", 30*time.Second)
-		require.WithinDuration(t, given.GetLeaseEndTime().AsTime(), byDefault.GetLeaseEndTime().AsTime(), patience)
+		require.WithinDuration(t, given.GetLeaseEndTime().AsTime(), byDefault.GetLeaseEndTime().AsTime(), 10*time.Second)
 	})
 	run("LeasedMessageIsNotVisible", func(t *testing.T, basic queuev1.Basic, visibility queuev1.Visibility) {
 		enqueueAll(t, basic, "queue", "first", "second")
@@ -125,13 +125,26 @@ func Visibility(t *testing.T, open Open) {
 		requireOrder(t, basic, "queue", want...)
 	})
 	run("AcknowledgeRemovesForGood", func(t *testing.T, basic queuev1.Basic, visibility queuev1.Visibility) {
-		enqueueAll(t, basic, "queue", "acknowledged", "control")
-		leased := mustLease(t, visibility, "queue", shortestLease)
-		acknowledge(t, visibility, "queue", leased.GetReceipt())
-		mustLease(t, visibility, "queue", shortestLease)
-		requireBytes(t, []byte("control"), await(t, basic, "queue").GetPayload()) // the lease that began later has ended
-		pause(t, 20*time.Millisecond)
-		requireEmpty(t, basic, "queue")
+		// On a machine so slow that the lease has ended before it is acknowledged, the case begins again with a longer one.
+		for lasting := shortestLease; ; lasting *= 2 {
+			require.Less(t, lasting, patience, "the implementation is too slow to be tested")
+			enqueueAll(t, basic, "queue", "acknowledged", "control")
+			begin := time.Now()
+			leased := mustLease(t, visibility, "queue", lasting)
+			_, err := visibility.Acknowledge(t.Context(), &queuev1.AcknowledgeRequest{Queue: "queue", Receipt: leased.GetReceipt()})
+			if err != nil {
+				requireCode(t, fault.FailedPrecondition, err)
+				require.GreaterOrEqual(t, time.Since(begin), lasting, "the lease ended early")
+				await(t, basic, "queue")
+				await(t, basic, "queue")
+				continue
+			}
+			mustLease(t, visibility, "queue", lasting)
+			requireBytes(t, []byte("control"), await(t, basic, "queue").GetPayload()) // the lease that began later has ended
+			pause(t, 20*time.Millisecond)
+			requireEmpty(t, basic, "queue")
+			return
+		}
 	})
 	run("ReleaseBringsBackAtOnce", func(t *testing.T, basic queuev1.Basic, visibility queuev1.Visibility) {
 		id := enqueue(t, basic, "queue", "payload")

@@ -99,7 +99,7 @@ func template(t *testing.T, owner, name, text string, keys Keys) *Template {
 }
 
 // timeout is how long a server of a test may be silent: long, since these machines are busy.
-const timeout = 20 * time.Second
+const timeout = time.Minute
 
 func newPlan(keys Keys, mix ...Share) *Plan {
 	return &Plan{

@@ -31,7 +31,7 @@ const (
 	// hostilePeers are at work at a time.
 	hostilePeers = 24
 	// settleTime is how long the server may take to give everything back. It is more than net/http waits before it closes a connection that was in error.
-	settleTime = 10 * time.Second
+	settleTime = time.Minute
 )
 
 // tally counts what was done.
@@ -106,20 +106,27 @@ func TestTheSoakNotices(t *testing.T) {
 	if testing.Short() {
 		t.Skip("takes a while; `make soak` does it")
 	}
-	const long = 1500 * time.Millisecond
+	const long, mostRounds = 1500 * time.Millisecond, 10
 	for _, leak := range []string{"goroutines", "heap", "descriptors"} {
 		t.Run(leak, func(t *testing.T) {
 			server := startChild(t, childSettings{Standard: true, Defect: leak})
 			done := &tally{counts: map[string]int{}}
 			base := server.level(t)
-			require.Empty(t, hammer(t.Context(), server, done, long))
-			end := rest(t, server, level{})
-			require.Contains(t, strings.Join(end.above(base), ", "), leak, "before: %s, now: %s", base, end)
+			for round := 1; ; round++ { // a busy machine may need several for as many calls as it takes
+				require.Empty(t, hammer(t.Context(), server, done, long))
+				end := rest(t, server, level{})
+				if strings.Contains(strings.Join(end.above(base), ", "), leak) {
+					return
+				}
+				require.Less(t, round, mostRounds, "before: %s, now: %s", base, end)
+			}
 		})
 	}
 	t.Run("wrong answers", func(t *testing.T) {
 		server := startChild(t, childSettings{Standard: true, Defect: "answers"})
-		require.NotEmpty(t, hammer(t.Context(), server, &tally{counts: map[string]int{}}, long))
+		for round := 1; len(hammer(t.Context(), server, &tally{counts: map[string]int{}}, long)) == 0; round++ {
+			require.Less(t, round, mostRounds)
+		}
 	})
 }
 
@@ -221,7 +228,7 @@ func behave(ctx context.Context, server *child, secure bool, done *tally) error 
 	for ctx.Err() == nil {
 		for _, call := range []func(context.Context, *grpc.ClientConn) error{callUnary, callStream} {
 			// The call's own context: the end of the soak is not a wrong answer.
-			callCtx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 20*time.Second)
+			callCtx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Minute)
 			begun := time.Now()
 			err := call(callCtx, conn)
 			cancel()

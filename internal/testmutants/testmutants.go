@@ -30,7 +30,7 @@ const (
 	// variable names the mutant that a child process runs a suite against, as "suite/mutant".
 	variable = "PRISM_MUTANT"
 	// childTimeout is generous: a child takes some seconds.
-	childTimeout = 90 * time.Second
+	childTimeout = 5 * time.Minute
 	// leastMutants is how many mutants a suite has at least.
 	leastMutants = 5
 )
@@ -108,13 +108,14 @@ func Accept(t *testing.T, suites []Suite) {
 	}
 }
 
-// Child is what a child process runs.
-func Child(t *testing.T, suites []Suite) {
+// Child is what a child process runs. It has the suites hurry: they wait in vain for what mutants do not do.
+func Child(t *testing.T, suites []Suite, hurry func()) {
 	t.Helper()
 	name := os.Getenv(variable)
 	if name == "" {
 		t.Skip("is run by the test that calls Reject, in a process of its own")
 	}
+	hurry()
 	for _, suite := range suites {
 		for _, mutant := range suite.Mutants {
 			if suite.Name+"/"+mutant.Name == name {

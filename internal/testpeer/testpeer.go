@@ -18,6 +18,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"net"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -27,8 +28,8 @@ import (
 	"github.com/prismgate/prism/runtime/h2/frame"
 )
 
-// DefaultTimeout is how long a helper waits for what it expects.
-const DefaultTimeout = 5 * time.Second
+// DefaultTimeout is how long a helper waits for what it expects. It tells a hang from a machine that is busy, and nothing else.
+const DefaultTimeout = 30 * time.Second
 
 // Options say how a peer differs from a plain one.
 type Options struct {
@@ -42,8 +43,6 @@ type Options struct {
 	NoRead bool
 	// NoAck leaves the server's SETTINGS without acknowledgement, and its PINGs without answer.
 	NoAck bool
-	// ReceiveBuffer is the size of the socket's receive buffer, for a peer that does not read; 0 leaves it to the system.
-	ReceiveBuffer int
 }
 
 // Peer is one connection to a server. What sends may be called from one goroutine, what waits from the test's.
@@ -73,7 +72,7 @@ type Peer struct {
 	pings   uint64
 }
 
-// Dial connects and sends nothing: not even the preface. The connection is closed when the test ends.
+// Dial connects and sends nothing: not even the preface. The connection is closed when the test ends. An address may be of a Unix socket: "unix:/run/s".
 func Dial(t testing.TB, address string, o Options) *Peer {
 	t.Helper()
 	if o.Timeout == 0 {
@@ -81,14 +80,15 @@ func Dial(t testing.TB, address string, o Options) *Peer {
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), o.Timeout)
 	defer cancel()
-	conn, err := new(net.Dialer).DialContext(ctx, "tcp", address)
+	network := "tcp"
+	if path, ok := strings.CutPrefix(address, "unix:"); ok {
+		network, address = "unix", path
+	}
+	conn, err := new(net.Dialer).DialContext(ctx, network, address)
 	if err != nil {
 		t.Fatalf("testpeer: %v", err)
 	}
 	t.Cleanup(func() { _ = conn.Close() })
-	if tcp, ok := conn.(*net.TCPConn); ok && o.ReceiveBuffer > 0 {
-		_ = tcp.SetReadBuffer(o.ReceiveBuffer)
-	}
 	if o.TLS != nil {
 		config := o.TLS.Clone()
 		if len(config.NextProtos) == 0 {

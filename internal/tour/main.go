@@ -128,6 +128,9 @@ func tools(ctx context.Context) (string, error) {
 	return filepath.Join(root, "bin") + list + folder + list + os.Getenv("PATH"), nil
 }
 
+// readyTimeout is how long a gateway may take to start. It is generous: machines that run tours in CI are busy.
+const readyTimeout = time.Minute
+
 // startGateway starts the gateway as `make run` does, and returns when it is ready. That it says so itself, in its log, is what counts: another gateway on the
 // same ports would answer a question.
 func startGateway(ctx context.Context, program ...string) (end func(), err error) {
@@ -153,9 +156,9 @@ func startGateway(ctx context.Context, program ...string) (end func(), err error
 	case err := <-exited:
 		return nil, fmt.Errorf("the gateway ended before it was ready: %w; the tour needs %s and %s for itself", cmp.Or(err, errors.New("exit status 0")),
 			config.DefaultListen, config.DefaultAdmin)
-	case <-time.After(10 * time.Second):
+	case <-time.After(readyTimeout):
 		end()
-		return nil, errors.New("the gateway was not ready within 10 s")
+		return nil, fmt.Errorf("the gateway was not ready within %s", readyTimeout)
 	}
 }
 

@@ -115,7 +115,7 @@ func TestCertificatesAreReplacedUnderLoadWithoutAFailedCall(t *testing.T) {
 				put(t, files, next)
 			}
 			before := fresh.Load()
-			require.Eventually(t, func() bool { return fresh.Load() > before+2 }, 20*time.Second, time.Millisecond)
+			require.Eventually(t, func() bool { return fresh.Load() > before+2 }, patience, time.Millisecond)
 		}
 		done.Store(true)
 		callers.Wait()
@@ -251,5 +251,5 @@ func TestAWatchedCertificateIsReplaced(t *testing.T) {
 	require.Eventually(t, func() bool {
 		serial, err := say(t, s.address(), authority.Trust(t))
 		return err == nil && serial == second
-	}, 20*time.Second, 20*time.Millisecond)
+	}, patience, 20*time.Millisecond)
 }

@@ -63,7 +63,7 @@ func TestListenersAreSecuredEachInItsOwnWay(t *testing.T) {
 		require.Equal(t, serialOf(t, two), serial)
 		_, err = say(t, at[2].Address, authority.Trust(t))
 		require.Error(t, err) // certificate required, or that the connection is gone: the client learns of it late
-		require.Eventually(t, func() bool { return refused(t, s)["tls_handshake"] >= 1 }, 10*time.Second, time.Millisecond)
+		require.Eventually(t, func() bool { return refused(t, s)["tls_handshake"] >= 1 }, patience, time.Millisecond)
 		require.Zero(t, refused(t, s)["unknown_protocol"])
 	})
 }
@@ -260,7 +260,7 @@ func TestShutdownLetsCallsFinishAndLeavesTheAdminAddress(t *testing.T) {
 			_ = conn.Close()
 		}
 		return err != nil
-	}, 10*time.Second, time.Millisecond)
+	}, patience, time.Millisecond)
 	response, err := http.Get("http://" + f.AdminAddress())
 	require.NoError(t, err)
 	require.NoError(t, response.Body.Close())

@@ -29,6 +29,9 @@ import (
 	"github.com/prismgate/prism/runtime/rpc"
 )
 
+// patience is how long a test waits for what must come. It tells a hang from a machine that is busy, and nothing else.
+const patience = 30 * time.Second
+
 const procedure = "/test.v1.Echo/Say"
 
 // routes is a service that repeats what it is told.
@@ -94,7 +97,7 @@ func serve(t *testing.T, server *configv1.Server, insecure bool) *served {
 		select {
 		case err := <-s.ended:
 			require.NoError(t, err)
-		case <-time.After(10 * time.Second):
+		case <-time.After(patience):
 			t.Error("Serve does not return")
 		}
 	})

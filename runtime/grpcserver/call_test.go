@@ -278,7 +278,7 @@ func TestDeadlinesAndCancels(t *testing.T) {
 	ctx, cancel = context.WithCancel(metadata.AppendToOutgoingContext(t.Context(), "x-do", "wait"))
 	time.AfterFunc(20*time.Millisecond, cancel)
 	require.Equal(t, codes.Canceled, status.Code(conn.Invoke(ctx, "/"+service+"/Unary", new(value), new(value))))
-	require.Eventually(t, func() bool { return f.server.Stats().Streams <= 1 }, 5*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { return f.server.Stats().Streams <= 1 }, patience, time.Millisecond)
 	// The server keeps deadlines by itself, whatever the client does.
 	p := f.connect(t)
 	r := one(t, p, 1, testpeer.GRPC("/"+service+"/Unary", "grpc-timeout", "30m", "x-do", "wait"), message(t, nil))

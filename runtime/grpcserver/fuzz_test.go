@@ -74,20 +74,20 @@ func FuzzCall(f *testing.F) {
 			body = body[n:]
 		}
 		b = frame.AppendData(b, 1, frame.EndStream, nil)
-		_ = near.SetDeadline(time.Now().Add(10 * time.Second))
+		_ = near.SetDeadline(time.Now().Add(patience))
 		go func() { _, _ = near.Write(b) }()
 		checkAnswer(t, near, method)
 		_ = near.Close()
 		select {
 		case <-served:
-		case <-time.After(10 * time.Second):
+		case <-time.After(patience):
 			t.Fatal("the connection does not end")
 		}
 		_ = server.Close()
 		if stats := server.Stats(); stats.Memory != 0 || stats.Streams != 0 {
 			t.Fatalf("the server still holds %+v", stats)
 		}
-		for deadline := time.Now().Add(5 * time.Second); runtime.NumGoroutine() > before; time.Sleep(50 * time.Microsecond) {
+		for deadline := time.Now().Add(patience); runtime.NumGoroutine() > before; time.Sleep(50 * time.Microsecond) {
 			if time.Now().After(deadline) {
 				stacks := make([]byte, 1<<20)
 				t.Fatalf("%d goroutines are left:\n%s", runtime.NumGoroutine()-before, stacks[:runtime.Stack(stacks, true)])

@@ -28,6 +28,9 @@ import (
 
 type value = wrapperspb.BytesValue
 
+// patience is how long a test waits for what must come. It tells a hang from a machine that is busy, and nothing else.
+const patience = 30 * time.Second
+
 // service is what the methods belong to; limit bounds their messages.
 const (
 	service = "test.v1.Test"
@@ -204,7 +207,7 @@ func (f *fixture) neighbour(t *testing.T) {
 		for ctx.Err() == nil {
 			got := new(value)
 			sent := wrapperspb.Bytes(bytes.Repeat([]byte{byte(calls)}, calls%3000))
-			within, done := context.WithTimeout(context.Background(), 5*time.Second)
+			within, done := context.WithTimeout(context.Background(), patience)
 			err := conn.Invoke(within, "/"+service+"/Unary", sent, got)
 			done()
 			if err == nil && !bytes.Equal(sent.Value, got.Value) {

@@ -48,7 +48,7 @@ func TestARequestThatBreaksOffHasNoEnd(t *testing.T) {
 	require.NoError(t, here.Close())
 	select {
 	case err = <-handler.ended:
-	case <-time.After(5 * time.Second):
+	case <-time.After(patience):
 		require.FailNow(t, "the handler was not told")
 	}
 	require.False(t, errors.Is(err, io.EOF), "%v", err)

@@ -2,6 +2,7 @@ package h2_test
 
 import (
 	"context"
+	"slices"
 	"testing"
 	"time"
 
@@ -29,7 +30,7 @@ func TestADrainServesWhatWasUnderWay(t *testing.T) {
 	p := f.connectWith(testpeer.Options{NoAck: true, Settings: []frame.Setting{{ID: frame.InitialWindowSize, Value: 1000}}})
 	p.Headers(1, frame.EndStream, fields("GET", "/stubborn")...)
 	f.eventually(func() bool { return f.running.Load() == 1 }, "it runs")
-	done := f.shutdown(20 * time.Second)
+	done := f.shutdown(patience)
 	first := p.ExpectGoAway(frame.NoError)
 	require.Equal(t, uint32(frame.MaxStreamID), first.LastStreamID())
 	ping := p.Expect("the drain's PING", func(f testpeer.Frame) bool { return f.Type == frame.Ping && !f.Flags.Has(frame.Ack) })
@@ -65,9 +66,7 @@ func TestADrainDoesNotWaitForAPeerThatDoesNotAnswer(t *testing.T) {
 	p := f.connectWith(testpeer.Options{NoAck: true, Settings: []frame.Setting{{ID: frame.InitialWindowSize, Value: 1000}}})
 	silent := testpeer.Dial(t, f.address, testpeer.Options{NoAck: true})
 	silent.ExpectType(frame.Settings, 0)
-	begin := time.Now()
-	require.NoError(t, <-f.shutdown(20*time.Second))
-	require.Less(t, time.Since(begin), 5*time.Second)
+	require.NoError(t, <-f.shutdown(patience))
 	p.ExpectGoAway(frame.NoError)
 	p.ExpectGoAway(frame.NoError)
 	silent.ExpectGoAway(frame.NoError)
@@ -103,7 +102,7 @@ func TestADrainEndsWhenTheLastCallsDo(t *testing.T) {
 			}()
 		}
 		f.eventually(func() bool { return f.running.Load() == 50 }, "they run")
-		done := f.shutdown(4 * time.Second)
+		done := f.shutdown(patience)
 		time.Sleep(time.Duration(i) * time.Millisecond)
 		close(f.release)
 		require.NoError(t, <-done)
@@ -115,7 +114,7 @@ func TestAFinalGOAWAYIsNotTakenBack(t *testing.T) {
 	f := start(t, h2.Limits{})
 	p := f.connect()
 	p.Headers(1, 0, post("/stubborn")...)
-	done := f.shutdown(20 * time.Second)
+	done := f.shutdown(patience)
 	p.ExpectGoAway(frame.NoError)
 	require.Equal(t, uint32(1), p.ExpectGoAway(frame.NoError).LastStreamID())
 	p.Headers(5, frame.EndStream, fields("GET", "/quick")...)
@@ -139,14 +138,17 @@ func TestAPeerThatLeavesIsLetGo(t *testing.T) {
 
 func TestAConnectionWithoutStreamsEndsInTwoSteps(t *testing.T) {
 	t.Parallel()
-	f := start(t, h2.Limits{IdleTimeout: 600 * time.Millisecond})
+	// Three seconds are much more than a busy machine keeps a call from being made.
+	f := start(t, h2.Limits{IdleTimeout: 3 * time.Second})
 	p := f.connectWith(testpeer.Options{NoAck: true, Settings: []frame.Setting{{ID: frame.InitialWindowSize, Value: 1000}}}) // gone without a word
 	busy := f.connect()
 	busy.Headers(1, 0, post("/echo")...)
 	used := f.connect()
-	for id := uint32(1); id < 20; id += 2 {
+	leaving := func(f testpeer.Frame) bool { return f.Type == frame.GoAway }
+	for id := uint32(1); !slices.ContainsFunc(p.Frames(), leaving); id += 2 {
 		call(t, used, id)
-		time.Sleep(100 * time.Millisecond)
+		require.False(t, p.IsClosed(), "it ended without a word")
+		time.Sleep(10 * time.Millisecond)
 	}
 	p.ExpectGoAway(frame.NoError)
 	require.Equal(t, int64(1), f.refused(h2.EndedIdle))
@@ -159,17 +161,24 @@ func TestAConnectionWithoutStreamsEndsInTwoSteps(t *testing.T) {
 
 func TestAConnectionThatIsTooOldDrains(t *testing.T) {
 	t.Parallel()
-	f := start(t, h2.Limits{MaxAge: 100 * time.Millisecond, AgeGrace: 700 * time.Millisecond})
+	f := start(t, h2.Limits{MaxAge: 2 * time.Second})
 	f.neighbour() // it opens others
-	p, stuck := f.connect(), f.connect()
+	p := f.connect()
 	p.Headers(1, 0, post("/echo")...)
-	stuck.Headers(1, frame.EndStream, fields("GET", "/wait")...)
 	p.ExpectGoAway(frame.NoError)
 	require.Equal(t, uint32(1), p.ExpectGoAway(frame.NoError).LastStreamID())
 	p.Data(1, frame.EndStream, []byte("in time"))
 	answers(t, p, 1, "200", "in time")
 	_ = p.ExpectClosed()
+	require.Positive(t, f.refused(h2.EndedAge))
+}
+
+func TestAConnectionThatIsTooOldIsCutOffAfterAGrace(t *testing.T) {
+	t.Parallel()
+	f := start(t, h2.Limits{MaxAge: 2 * time.Second, AgeGrace: 100 * time.Millisecond})
+	stuck := f.connect()
+	stuck.Headers(1, frame.EndStream, fields("GET", "/wait")...)
 	require.ErrorContains(t, <-f.ended, "canceled", "the grace is over")
 	_ = stuck.ExpectClosed()
-	require.GreaterOrEqual(t, f.refused(h2.EndedAge), int64(2))
+	require.Equal(t, int64(1), f.refused(h2.EndedAge))
 }

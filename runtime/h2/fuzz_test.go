@@ -127,7 +127,7 @@ func FuzzConversation(f *testing.F) {
 		}()
 		read := make(chan error, 1)
 		go func() { read <- readFrames(near) }()
-		_ = near.SetWriteDeadline(time.Now().Add(5 * time.Second))
+		_ = near.SetWriteDeadline(time.Now().Add(patience))
 		for rest, size := sent, max(int(piece), 1); len(rest) > 0; {
 			n := len(rest)
 			if piece > 0 {
@@ -149,7 +149,7 @@ func FuzzConversation(f *testing.F) {
 		close(handler.release)
 		select {
 		case <-served:
-		case <-time.After(10 * time.Second):
+		case <-time.After(patience):
 			t.Fatal("the connection does not end")
 		}
 		if err := <-read; err != nil {
@@ -161,7 +161,7 @@ func FuzzConversation(f *testing.F) {
 		if stats := server.Stats(); stats.Memory != 0 || stats.Streams != 0 || stats.Connections != 0 {
 			t.Fatalf("the server still holds %+v", stats)
 		}
-		deadline := time.Now().Add(5 * time.Second)
+		deadline := time.Now().Add(patience)
 		for runtime.NumGoroutine() > before {
 			if time.Now().After(deadline) {
 				stacks := make([]byte, 1<<20)

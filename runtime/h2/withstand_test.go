@@ -8,7 +8,7 @@ package h2_test
 //	CONTINUATION flood                    TestAContinuationFloodEndsTheConnection
 //	rapid reset                           TestRapidResetStartsNoMoreThanTheStreamsAllowed
 //	rapid reset, made by the server       TestResetsThatAPeerProvokesCountAsItsOwn
-//	floods                                TestFloodsEndTheConnectionWithinASecond, TestPingsFollowTheRuleOfGRPC
+//	floods                                TestFloodsEndTheConnection, TestPingsFollowTheRuleOfGRPC
 //	a peer that never opens its window    TestAResponseThatWaitsForTheWindowIsCut
 //	a peer that never reads               TestAPeerThatNeverReads* (each way to make the server write)
 //	a preface that never comes            TestAPrefaceThatDoesNotComeEndsTheConnection, TestAWrongPrefaceIsAnError
@@ -190,12 +190,10 @@ func TestAContinuationFloodEndsTheConnection(t *testing.T) {
 			f.neighbour()
 			p := f.connect()
 			p.Frame(frame.Headers, frame.EndStream, 1, p.Block(fields("GET", "/quick")...))
-			begin := time.Now()
 			for range 70 {
 				p.Send(continuation(payload))
 			}
 			p.ExpectGoAway(frame.EnhanceYourCalm)
-			require.Less(t, time.Since(begin), time.Second)
 			require.Equal(t, int64(1), f.refused(h2.EndedHeader))
 		})
 	}
@@ -241,7 +239,7 @@ func floods(open, over uint32) map[string][]byte {
 	}
 }
 
-func TestFloodsEndTheConnectionWithinASecond(t *testing.T) {
+func TestFloodsEndTheConnection(t *testing.T) {
 	t.Parallel()
 	for name, one := range floods(1, 3) {
 		t.Run(name, func(t *testing.T) {
@@ -252,10 +250,8 @@ func TestFloodsEndTheConnectionWithinASecond(t *testing.T) {
 			p.Headers(1, 0, post("/wait")...)
 			call(t, p, 3)
 			p.Expect("the end of stream 3", func(f testpeer.Frame) bool { return f.StreamID == 3 && f.Flags.Has(frame.EndStream) })
-			begin := time.Now()
-			p.Send(bytes.Repeat(one, 1100))
+			p.Send(bytes.Repeat(one, 2000)) // twice the allowance: time allows a tenth of it a second
 			p.ExpectGoAway(frame.EnhanceYourCalm)
-			require.Less(t, time.Since(begin), time.Second)
 			_ = p.ExpectClosed()
 			require.Equal(t, int64(1), f.refused(h2.EndedFlood))
 			require.ErrorContains(t, <-f.ended, "canceled")

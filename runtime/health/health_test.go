@@ -31,7 +31,7 @@ func TestWatchTellsEachChange(t *testing.T) {
 	state := health.NewState()
 	conn := rpc.InProcess(state.Handlers())
 	watch := state.Handlers()[1].Method
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 	defer cancel()
 	var got []grpc_health_v1.HealthCheckResponse_ServingStatus
 	err := rpc.CallServerStream(ctx, conn, watch, &grpc_health_v1.HealthCheckRequest{}, func(answer *grpc_health_v1.HealthCheckResponse) error {

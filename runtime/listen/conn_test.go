@@ -23,6 +23,9 @@ func pair(t *testing.T) (lazy, peer net.Conn) {
 	return lazy, peer
 }
 
+// far is when what must not happen first would happen.
+const far = time.Minute
+
 // readAfter writes to the peer after a while, and returns what Read says.
 func readAfter(t *testing.T, lazy, peer net.Conn, wait time.Duration) error {
 	t.Helper()
@@ -35,11 +38,11 @@ func readAfter(t *testing.T, lazy, peer net.Conn, wait time.Duration) error {
 func TestADeadlineEndsARead(t *testing.T) {
 	lazy, peer := pair(t)
 	require.NoError(t, lazy.SetReadDeadline(time.Now().Add(20*time.Millisecond)))
-	require.ErrorIs(t, readAfter(t, lazy, peer, 5*time.Second), os.ErrDeadlineExceeded)
+	require.ErrorIs(t, readAfter(t, lazy, peer, far), os.ErrDeadlineExceeded)
 }
 
 func TestADeadlineThatIsTakenBackOrPutOffDoesNotEndARead(t *testing.T) {
-	for _, later := range []time.Time{{}, time.Now().Add(time.Minute)} {
+	for _, later := range []time.Time{{}, time.Now().Add(far)} {
 		lazy, peer := pair(t)
 		require.NoError(t, lazy.SetReadDeadline(time.Now().Add(20*time.Millisecond)))
 		require.NoError(t, lazy.SetReadDeadline(later))
@@ -49,16 +52,16 @@ func TestADeadlineThatIsTakenBackOrPutOffDoesNotEndARead(t *testing.T) {
 
 func TestANearerDeadlineCounts(t *testing.T) {
 	lazy, peer := pair(t)
-	require.NoError(t, lazy.SetReadDeadline(time.Now().Add(time.Minute)))
+	require.NoError(t, lazy.SetReadDeadline(time.Now().Add(far)))
 	require.NoError(t, lazy.SetReadDeadline(time.Time{}))
 	require.NoError(t, lazy.SetReadDeadline(time.Now().Add(20*time.Millisecond)))
-	require.ErrorIs(t, readAfter(t, lazy, peer, 5*time.Second), os.ErrDeadlineExceeded)
+	require.ErrorIs(t, readAfter(t, lazy, peer, far), os.ErrDeadlineExceeded)
 }
 
 func TestADeadlineInThePastEndsAReadThatWaits(t *testing.T) {
 	lazy, peer := pair(t)
 	time.AfterFunc(20*time.Millisecond, func() { _ = lazy.SetDeadline(time.Unix(1, 0)) })
-	require.ErrorIs(t, readAfter(t, lazy, peer, 5*time.Second), os.ErrDeadlineExceeded)
+	require.ErrorIs(t, readAfter(t, lazy, peer, far), os.ErrDeadlineExceeded)
 	require.NoError(t, lazy.SetReadDeadline(time.Time{}))
 	require.NoError(t, readAfter(t, lazy, peer, 0))
 }
@@ -66,8 +69,8 @@ func TestADeadlineInThePastEndsAReadThatWaits(t *testing.T) {
 func TestAPutOffDeadlineStillCounts(t *testing.T) {
 	lazy, peer := pair(t)
 	require.NoError(t, lazy.SetReadDeadline(time.Now().Add(20*time.Millisecond)))
-	require.NoError(t, lazy.SetReadDeadline(time.Now().Add(60*time.Millisecond)))
-	start := time.Now()
-	require.ErrorIs(t, readAfter(t, lazy, peer, 5*time.Second), os.ErrDeadlineExceeded)
-	require.GreaterOrEqual(t, time.Since(start), 40*time.Millisecond)
+	deadline := time.Now().Add(60 * time.Millisecond)
+	require.NoError(t, lazy.SetReadDeadline(deadline))
+	require.ErrorIs(t, readAfter(t, lazy, peer, far), os.ErrDeadlineExceeded)
+	require.False(t, time.Now().Before(deadline))
 }

@@ -27,6 +27,9 @@ import (
 	"github.com/prismgate/prism/runtime/server"
 )
 
+// patience is how long a test waits for what must come. It tells a hang from a machine that is busy, and nothing else.
+const patience = 30 * time.Second
+
 // keeper is memstore whose instances outlive the gateway, so that a test can look at what they hold.
 type keeper struct {
 	mu     sync.Mutex
@@ -170,7 +173,7 @@ func TestReloadsAndADrainUnderLoad(t *testing.T) {
 		require.NoError(t, c.Close())
 	}
 	require.NoError(t, kept.stores[0].Close(t.Context()))
-	for end := time.Now().Add(10 * time.Second); runtime.NumGoroutine() > before; time.Sleep(10 * time.Millisecond) {
+	for end := time.Now().Add(patience); runtime.NumGoroutine() > before; time.Sleep(10 * time.Millisecond) {
 		require.False(t, time.Now().After(end), "goroutines are left: %s", stacks())
 	}
 }
@@ -199,7 +202,7 @@ func TestAReloadIsTriggeredByAChangedFile(t *testing.T) {
 	s := f.start(server.Options{Watch: []string{f.name}})
 	require.Equal(t, []string{"one"}, s.Gateway().Namespaces())
 	f.write("namespaces: [{name: one, backend: memstore}, {name: two, backend: memstore}]\n")
-	require.Eventually(t, func() bool { return len(s.Gateway().Namespaces()) == 2 }, 10*time.Second, 5*time.Millisecond)
+	require.Eventually(t, func() bool { return len(s.Gateway().Namespaces()) == 2 }, patience, 5*time.Millisecond)
 }
 
 func TestWhatIsWrongChangesNothingAndIsTold(t *testing.T) {

@@ -54,7 +54,7 @@ func TestAFileThatChangesDuringTheStartIsReadAgain(t *testing.T) {
 	})
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, s.Close(context.WithoutCancel(t.Context()))) })
-	require.Eventually(t, func() bool { return len(s.Gateway().Namespaces()) == 2 }, 10*time.Second, 5*time.Millisecond)
+	require.Eventually(t, func() bool { return len(s.Gateway().Namespaces()) == 2 }, patience, 5*time.Millisecond)
 }
 
 func TestAStartThatFailsLeavesNothingBehind(t *testing.T) {
@@ -78,7 +78,7 @@ func TestAStartThatFailsLeavesNothingBehind(t *testing.T) {
 	require.NoError(t, err)
 	require.NoError(t, again.Close())
 	require.NoFileExists(t, socket)
-	for end := time.Now().Add(10 * time.Second); runtime.NumGoroutine() > before; time.Sleep(10 * time.Millisecond) {
+	for end := time.Now().Add(patience); runtime.NumGoroutine() > before; time.Sleep(10 * time.Millisecond) {
 		require.False(t, time.Now().After(end), "goroutines are left: %s", stacks())
 	}
 }
@@ -128,7 +128,7 @@ func TestShutdownIsNotReadyAtOnce(t *testing.T) {
 	go func() { reloaded <- s.Reload(t.Context()) }()
 	<-began
 	go func() { stopped <- s.Shutdown(t.Context()) }()
-	require.Eventually(t, func() bool { return ready() == http.StatusServiceUnavailable }, 10*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { return ready() == http.StatusServiceUnavailable }, patience, time.Millisecond)
 	close(released)
 	require.NoError(t, <-reloaded)
 	require.NoError(t, <-stopped)

@@ -66,6 +66,14 @@ func write(t *testing.T, path, content string) {
 	require.NoError(t, os.WriteFile(path, []byte(content), 0o600))
 }
 
+// place puts a file with its content where it is to be, in one step: one that is written there can be seen before it is whole.
+func place(t *testing.T, path, content string) {
+	t.Helper()
+	elsewhere := filepath.Join(t.TempDir(), "file")
+	write(t, elsewhere, content)
+	require.NoError(t, os.Rename(elsewhere, path))
+}
+
 // one is a folder with a file.
 func one(t *testing.T, folder string) []string {
 	t.Helper()
@@ -188,9 +196,9 @@ func TestAFileInAFolderCounts(t *testing.T) {
 		return []string{folder}
 	}
 	watching(t, whole, func(t *testing.T, w *watched) {
-		write(t, filepath.Join(w.folder, "added"), "new")
+		place(t, filepath.Join(w.folder, "added"), "new")
 		w.change(t)
-		write(t, filepath.Join(w.folder, "file"), "after")
+		place(t, filepath.Join(w.folder, "file"), "after")
 		w.change(t)
 		require.NoError(t, os.Remove(filepath.Join(w.folder, "added")))
 		w.change(t)

@@ -15,8 +15,8 @@ import (
 	"time"
 )
 
-// readyTimeout is how long a gateway may take to start; it needs milliseconds.
-const readyTimeout = 20 * time.Second
+// readyTimeout is how long a gateway may take to start; it needs milliseconds, and a busy machine some seconds.
+const readyTimeout = time.Minute
 
 // Front names a front as `make` does, in FRONT.
 type Front string
