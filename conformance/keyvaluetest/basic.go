@@ -10,6 +10,8 @@ import (
 	"github.com/stretchr/testify/require"
 	"google.golang.org/protobuf/proto"
 
+	"github.com/prismgate/prism/conformance/internal/expect"
+
 	keyvaluev1 "github.com/prismgate/prism/gen/go/prism/keyvalue/v1"
 )
 
@@ -65,7 +67,7 @@ func Basic(t *testing.T, open Open) {
 		}
 	})
 	run("ValueMayBe1MiB", func(t *testing.T, basic keyvaluev1.Basic) {
-		want := value(1, maxValue)
+		want := expect.Bytes(1, maxValue)
 		set(t, basic, "key", want)
 		requireValue(t, basic, "key", want)
 		set(t, basic, "key", want[:maxValue-1])
@@ -73,8 +75,8 @@ func Basic(t *testing.T, open Open) {
 	})
 	run("ValueOver1MiBIsInvalid", func(t *testing.T, basic keyvaluev1.Basic) {
 		set(t, basic, "key", []byte("before"))
-		_, err := basic.Set(t.Context(), &keyvaluev1.SetRequest{Key: "key", Value: value(1, maxValue+1)})
-		requireInvalid(t, "value", err)
+		_, err := basic.Set(t.Context(), &keyvaluev1.SetRequest{Key: "key", Value: expect.Bytes(1, maxValue+1)})
+		expect.Invalid(t, "value", err)
 		requireValue(t, basic, "key", []byte("before"))
 	})
 	run("KeyIs1To1024BytesWithoutNUL", func(t *testing.T, basic keyvaluev1.Basic) {
@@ -134,14 +136,14 @@ func Basic(t *testing.T, open Open) {
 	})
 	run("RequestsAreNotChanged", func(t *testing.T, basic keyvaluev1.Basic) {
 		setting := &keyvaluev1.SetRequest{Key: "key", Value: []byte("value")}
-		requireUnchanged(t, setting, func() error { _, err := basic.Set(t.Context(), setting); return err })
+		expect.Unchanged(t, setting, func() error { _, err := basic.Set(t.Context(), setting); return err })
 		getting := &keyvaluev1.GetRequest{Key: "key"}
-		requireUnchanged(t, getting, func() error { _, err := basic.Get(t.Context(), getting); return err })
+		expect.Unchanged(t, getting, func() error { _, err := basic.Get(t.Context(), getting); return err })
 		asking := &keyvaluev1.ExistsRequest{Key: "key"}
-		requireUnchanged(t, asking, func() error { _, err := basic.Exists(t.Context(), asking); return err })
+		expect.Unchanged(t, asking, func() error { _, err := basic.Exists(t.Context(), asking); return err })
 		removing := &keyvaluev1.DeleteRequest{Key: "key"}
-		requireUnchanged(t, removing, func() error { _, err := basic.Delete(t.Context(), removing); return err })
-		requireUnchanged(t, setting, func() error { return nil })
+		expect.Unchanged(t, removing, func() error { _, err := basic.Delete(t.Context(), removing); return err })
+		expect.Unchanged(t, setting, func() error { return nil })
 	})
 	run("ResponsesAreNotChangedAfterwards", func(t *testing.T, basic keyvaluev1.Basic) {
 		set(t, basic, "key", []byte("before"))
@@ -157,7 +159,7 @@ func Basic(t *testing.T, open Open) {
 		requireContextRules(t, basicCalls(basic))
 	})
 	run("CanceledWriteIsWholeOrNothing", func(t *testing.T, basic keyvaluev1.Basic) {
-		before, after := value(1, 100_000), value(2, 100_000)
+		before, after := expect.Bytes(1, 100_000), expect.Bytes(2, 100_000)
 		for i := range 20 {
 			set(t, basic, "key", before)
 			ctx, cancel := context.WithCancel(t.Context())
@@ -174,17 +176,17 @@ func Basic(t *testing.T, open Open) {
 			got, found := get(t, basic, "key")
 			require.True(t, found)
 			if err == nil || !bytes.Equal(got, before) {
-				requireBytes(t, after, got)
+				expect.EqualBytes(t, after, got)
 			}
 		}
 	})
 	run("CallsRunConcurrently", func(t *testing.T, basic keyvaluev1.Basic) {
-		concurrently(t, 16, func(i int) error { return useConcurrently(t.Context(), basic, i) })
+		expect.Concurrently(t, 16, func(i int) error { return useConcurrently(t.Context(), basic, i) })
 	})
 	run("LargeValuesAreReadWholeWhileTheyAreReplaced", func(t *testing.T, basic keyvaluev1.Basic) {
 		const size = 256 << 10
 		set(t, basic, "key", bytes.Repeat([]byte{0}, size))
-		concurrently(t, 4, func(i int) error {
+		expect.Concurrently(t, 4, func(i int) error {
 			for n := range 20 {
 				if i == 0 {
 					if _, err := basic.Set(t.Context(), &keyvaluev1.SetRequest{Key: "key", Value: bytes.Repeat([]byte{byte(n)}, size)}); err != nil {
@@ -206,7 +208,7 @@ func Basic(t *testing.T, open Open) {
 	t.Run("OneKeyIsLinearizable", func(t *testing.T) {
 		t.Parallel()
 		i := open(t)
-		requireLinearizable(t, registerModel(), recordRegisters(t, i.KeyValueBasic, nil))
+		expect.Linearizable(t, registerModel(), recordRegisters(t, i.KeyValueBasic, nil))
 	})
 	t.Run("NamespacesAreSeparate", func(t *testing.T) {
 		t.Parallel()

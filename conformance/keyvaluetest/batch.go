@@ -13,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"google.golang.org/protobuf/proto"
 
+	"github.com/prismgate/prism/conformance/internal/expect"
 	"github.com/prismgate/prism/runtime/fault"
 
 	keyvaluev1 "github.com/prismgate/prism/gen/go/prism/keyvalue/v1"
@@ -80,7 +81,7 @@ func Batch(t *testing.T, open Open) {
 	run("BatchGetLeavesOutValuesBeyondTheMessageLimit", func(t *testing.T, basic keyvaluev1.Basic, batch keyvaluev1.Batch) {
 		want := make(map[string][]byte)
 		for i := range 9 {
-			want[fmt.Sprint("large-", i)] = value(i, maxValue-i)
+			want[fmt.Sprint("large-", i)] = expect.Bytes(i, maxValue-i)
 		}
 		setAll(t, basic, want)
 		set(t, basic, "small", []byte("small"))
@@ -98,11 +99,11 @@ func Batch(t *testing.T, open Open) {
 				case fault.OK:
 					switch ask[i] {
 					case "small":
-						requireBytes(t, []byte("small"), result.GetValue())
+						expect.EqualBytes(t, []byte("small"), result.GetValue())
 					case "missing":
 						require.Empty(t, result.GetValue())
 					default:
-						requireBytes(t, want[ask[i]], result.GetValue())
+						expect.EqualBytes(t, want[ask[i]], result.GetValue())
 					}
 				case fault.ResourceExhausted:
 					require.Empty(t, result.GetValue(), "a value that is left out is empty")
@@ -130,13 +131,13 @@ func Batch(t *testing.T, open Open) {
 		for part := range slices.Chunk(keys, 250) {
 			request := &keyvaluev1.BatchSetRequest{}
 			for i, key := range part {
-				request.Items = append(request.Items, &keyvaluev1.BatchItem{Key: key, Value: value(i, 4<<10)})
+				request.Items = append(request.Items, &keyvaluev1.BatchItem{Key: key, Value: expect.Bytes(i, 4<<10)})
 			}
 			response, err := batch.BatchSet(t.Context(), request)
 			require.NoError(t, err)
 			requireStatuses(t, len(part), response.GetStatuses())
 		}
-		requireValue(t, basic, keys[7], value(7, 4<<10))
+		requireValue(t, basic, keys[7], expect.Bytes(7, 4<<10))
 		response := batchGet(t, batch, keys...)
 		require.LessOrEqual(t, proto.Size(response), maxMessage)
 		require.Len(t, response.GetResults(), maxBatch)
@@ -144,7 +145,7 @@ func Batch(t *testing.T, open Open) {
 		for i, result := range response.GetResults() {
 			require.Equal(t, keys[i], result.GetKey())
 			if result.GetStatus().GetCode() == 0 {
-				requireBytes(t, value(i%250, 4<<10), result.GetValue())
+				expect.EqualBytes(t, expect.Bytes(i%250, 4<<10), result.GetValue())
 				whole++
 			}
 		}
@@ -183,11 +184,11 @@ func Batch(t *testing.T, open Open) {
 				items[i] = &keyvaluev1.BatchItem{Key: key}
 			}
 			_, err := batch.BatchSet(t.Context(), &keyvaluev1.BatchSetRequest{Items: items})
-			requireInvalid(t, "items", err)
+			expect.Invalid(t, "items", err)
 			_, err = batch.BatchGet(t.Context(), &keyvaluev1.BatchGetRequest{Keys: keys})
-			requireInvalid(t, "keys", err)
+			expect.Invalid(t, "keys", err)
 			_, err = batch.BatchDelete(t.Context(), &keyvaluev1.BatchDeleteRequest{Keys: keys})
-			requireInvalid(t, "keys", err)
+			expect.Invalid(t, "keys", err)
 		}
 		keys := make([]string, maxBatch+1)
 		var pairs []string
@@ -211,28 +212,28 @@ func Batch(t *testing.T, open Open) {
 	})
 	run("InvalidItemIsNamedAndNothingIsStored", func(t *testing.T, basic keyvaluev1.Basic, batch keyvaluev1.Batch) {
 		_, err := batch.BatchSet(t.Context(), &keyvaluev1.BatchSetRequest{Items: []*keyvaluev1.BatchItem{{Key: "a"}, {Key: ""}, {Key: "c"}}})
-		requireInvalid(t, "items[1].key", err)
-		_, err = batch.BatchSet(t.Context(), &keyvaluev1.BatchSetRequest{Items: []*keyvaluev1.BatchItem{{Key: "a"}, {Key: "b"}, {Key: "c", Value: value(1, maxValue+1)}}})
-		requireInvalid(t, "items[2].value", err)
+		expect.Invalid(t, "items[1].key", err)
+		_, err = batch.BatchSet(t.Context(), &keyvaluev1.BatchSetRequest{Items: []*keyvaluev1.BatchItem{{Key: "a"}, {Key: "b"}, {Key: "c", Value: expect.Bytes(1, maxValue+1)}}})
+		expect.Invalid(t, "items[2].value", err)
 		_, err = batch.BatchGet(t.Context(), &keyvaluev1.BatchGetRequest{Keys: []string{"a", "b", strings.Repeat("k", maxKey+1)}})
-		requireInvalid(t, "keys[2]", err)
+		expect.Invalid(t, "keys[2]", err)
 		set(t, basic, "b", []byte("value"))
 		_, err = batch.BatchDelete(t.Context(), &keyvaluev1.BatchDeleteRequest{Keys: []string{"\x00", "b"}})
-		requireInvalid(t, "keys[0]", err)
+		expect.Invalid(t, "keys[0]", err)
 		requireMissing(t, basic, "a")
 		requireMissing(t, basic, "c")
 		requireValue(t, basic, "b", []byte("value"))
 	})
 	run("ValuesMayBe1MiB", func(t *testing.T, basic keyvaluev1.Basic, batch keyvaluev1.Batch) {
 		response, err := batch.BatchSet(t.Context(), &keyvaluev1.BatchSetRequest{Items: []*keyvaluev1.BatchItem{
-			{Key: "a", Value: value(1, maxValue)}, {Key: "b", Value: value(2, maxValue)},
+			{Key: "a", Value: expect.Bytes(1, maxValue)}, {Key: "b", Value: expect.Bytes(2, maxValue)},
 		}})
 		require.NoError(t, err)
 		requireStatuses(t, 2, response.GetStatuses())
-		requireValue(t, basic, "a", value(1, maxValue))
+		requireValue(t, basic, "a", expect.Bytes(1, maxValue))
 		for i, result := range batchGet(t, batch, "a", "b").GetResults() {
 			require.Zero(t, result.GetStatus().GetCode())
-			requireBytes(t, value(i+1, maxValue), result.GetValue())
+			expect.EqualBytes(t, expect.Bytes(i+1, maxValue), result.GetValue())
 		}
 	})
 	run("HostileKeysAreOrdinaryAndDistinct", func(t *testing.T, basic keyvaluev1.Basic, batch keyvaluev1.Batch) {
@@ -255,11 +256,11 @@ func Batch(t *testing.T, open Open) {
 	})
 	run("RequestsAreNotChanged", func(t *testing.T, _ keyvaluev1.Basic, batch keyvaluev1.Batch) {
 		setting := &keyvaluev1.BatchSetRequest{Items: []*keyvaluev1.BatchItem{{Key: "b", Value: []byte("1")}, {Key: "a", Value: []byte("2")}, {Key: "b"}}}
-		requireUnchanged(t, setting, func() error { _, err := batch.BatchSet(t.Context(), setting); return err })
+		expect.Unchanged(t, setting, func() error { _, err := batch.BatchSet(t.Context(), setting); return err })
 		getting := &keyvaluev1.BatchGetRequest{Keys: []string{"b", "a", "b"}}
-		requireUnchanged(t, getting, func() error { _, err := batch.BatchGet(t.Context(), getting); return err })
+		expect.Unchanged(t, getting, func() error { _, err := batch.BatchGet(t.Context(), getting); return err })
 		removing := &keyvaluev1.BatchDeleteRequest{Keys: []string{"b", "a", "b"}}
-		requireUnchanged(t, removing, func() error { _, err := batch.BatchDelete(t.Context(), removing); return err })
+		expect.Unchanged(t, removing, func() error { _, err := batch.BatchDelete(t.Context(), removing); return err })
 	})
 	run("ResponsesAreNotChangedAfterwards", func(t *testing.T, _ keyvaluev1.Basic, batch keyvaluev1.Batch) {
 		batchSet(t, batch, "a", "before", "b", "before")
@@ -273,7 +274,7 @@ func Batch(t *testing.T, open Open) {
 		requireContextRules(t, batchCalls(batch))
 	})
 	run("CallsRunConcurrently", func(t *testing.T, basic keyvaluev1.Basic, batch keyvaluev1.Batch) {
-		concurrently(t, 8, func(i int) error {
+		expect.Concurrently(t, 8, func(i int) error {
 			var keys []string
 			request := &keyvaluev1.BatchSetRequest{}
 			for n := range 40 {
@@ -378,6 +379,6 @@ func requireResults(t *testing.T, keys, missing []string, response *keyvaluev1.B
 			continue
 		}
 		require.True(t, result.GetFound(), "%.80q is there", keys[i])
-		requireBytes(t, []byte("value of "+keys[i]), result.GetValue())
+		expect.EqualBytes(t, []byte("value of "+keys[i]), result.GetValue())
 	}
 }

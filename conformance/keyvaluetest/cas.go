@@ -10,6 +10,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/prismgate/prism/conformance/internal/expect"
+
 	keyvaluev1 "github.com/prismgate/prism/gen/go/prism/keyvalue/v1"
 )
 
@@ -108,7 +110,7 @@ func CAS(t *testing.T, open Open) {
 			{[]byte("1"), []byte("1.0")},
 			{[]byte("a"), []byte("a\n")},
 			{[]byte{0}, []byte{0, 0}},
-			{value(1, maxValue), append(value(1, maxValue)[:maxValue-1:maxValue-1], value(1, maxValue)[maxValue-1]^1)},
+			{expect.Bytes(1, maxValue), append(expect.Bytes(1, maxValue)[:maxValue-1:maxValue-1], expect.Bytes(1, maxValue)[maxValue-1]^1)},
 		} {
 			set(t, basic, "key", pair[0])
 			requireSwap(t, cas, "key", pair[1], []byte("new"), false, pair[0])
@@ -135,17 +137,17 @@ func CAS(t *testing.T, open Open) {
 		requireKeyRules(t, casCalls(cas))
 	})
 	run("ValuesAreAtMost1MiB", func(t *testing.T, basic keyvaluev1.Basic, cas keyvaluev1.CAS) {
-		largest := value(1, maxValue)
+		largest := expect.Bytes(1, maxValue)
 		requireSwap(t, cas, "key", nil, largest, true, largest)
-		requireSwap(t, cas, "key", largest, value(2, maxValue), true, value(2, maxValue))
+		requireSwap(t, cas, "key", largest, expect.Bytes(2, maxValue), true, expect.Bytes(2, maxValue))
 		ctx := t.Context()
-		_, err := cas.CompareAndSwap(ctx, &keyvaluev1.CompareAndSwapRequest{Key: "key", Value: value(1, maxValue+1)})
-		requireInvalid(t, "value", err)
-		_, err = cas.CompareAndSwap(ctx, &keyvaluev1.CompareAndSwapRequest{Key: "key", Expected: value(1, maxValue+1)})
-		requireInvalid(t, "expected", err)
-		_, err = cas.CompareAndDelete(ctx, &keyvaluev1.CompareAndDeleteRequest{Key: "key", Expected: value(1, maxValue+1)})
-		requireInvalid(t, "expected", err)
-		requireValue(t, basic, "key", value(2, maxValue))
+		_, err := cas.CompareAndSwap(ctx, &keyvaluev1.CompareAndSwapRequest{Key: "key", Value: expect.Bytes(1, maxValue+1)})
+		expect.Invalid(t, "value", err)
+		_, err = cas.CompareAndSwap(ctx, &keyvaluev1.CompareAndSwapRequest{Key: "key", Expected: expect.Bytes(1, maxValue+1)})
+		expect.Invalid(t, "expected", err)
+		_, err = cas.CompareAndDelete(ctx, &keyvaluev1.CompareAndDeleteRequest{Key: "key", Expected: expect.Bytes(1, maxValue+1)})
+		expect.Invalid(t, "expected", err)
+		requireValue(t, basic, "key", expect.Bytes(2, maxValue))
 	})
 	run("HostileKeysAreOrdinaryAndDistinct", func(t *testing.T, basic keyvaluev1.Basic, cas keyvaluev1.CAS) {
 		keys := hostileKeys()
@@ -164,9 +166,9 @@ func CAS(t *testing.T, open Open) {
 	run("RequestsAreNotChanged", func(t *testing.T, basic keyvaluev1.Basic, cas keyvaluev1.CAS) {
 		set(t, basic, "key", []byte("old"))
 		swapping := &keyvaluev1.CompareAndSwapRequest{Key: "key", Expected: []byte("old"), Value: []byte("new")}
-		requireUnchanged(t, swapping, func() error { _, err := cas.CompareAndSwap(t.Context(), swapping); return err })
+		expect.Unchanged(t, swapping, func() error { _, err := cas.CompareAndSwap(t.Context(), swapping); return err })
 		removing := &keyvaluev1.CompareAndDeleteRequest{Key: "key", Expected: []byte("old")}
-		requireUnchanged(t, removing, func() error { _, err := cas.CompareAndDelete(t.Context(), removing); return err })
+		expect.Unchanged(t, removing, func() error { _, err := cas.CompareAndDelete(t.Context(), removing); return err })
 	})
 	run("ContextThatHasEndedEndsTheCall", func(t *testing.T, basic keyvaluev1.Basic, cas keyvaluev1.CAS) {
 		requireContextRules(t, casCalls(cas))
@@ -183,7 +185,7 @@ func CAS(t *testing.T, open Open) {
 		for round := range 10 {
 			var winners atomic.Int32
 			var won atomic.Value
-			concurrently(t, callers, func(i int) error {
+			expect.Concurrently(t, callers, func(i int) error {
 				mine := fmt.Append(nil, round, " by ", i)
 				response, err := cas.CompareAndSwap(t.Context(), &keyvaluev1.CompareAndSwapRequest{Key: "key", Expected: expected, Value: mine})
 				if err == nil && response.GetSwapped() {
@@ -197,7 +199,7 @@ func CAS(t *testing.T, open Open) {
 			requireValue(t, basic, "key", expected)
 		}
 		var removed atomic.Int32
-		concurrently(t, callers, func(int) error {
+		expect.Concurrently(t, callers, func(int) error {
 			response, err := cas.CompareAndDelete(t.Context(), &keyvaluev1.CompareAndDeleteRequest{Key: "key", Expected: expected})
 			if err == nil && response.GetDeleted() {
 				removed.Add(1)
@@ -208,7 +210,7 @@ func CAS(t *testing.T, open Open) {
 	})
 	run("NoIncrementIsLost", func(t *testing.T, basic keyvaluev1.Basic, cas keyvaluev1.CAS) {
 		const callers, increments = 6, 15
-		concurrently(t, callers, func(int) error {
+		expect.Concurrently(t, callers, func(int) error {
 			var expected []byte // nil: the first one creates the key
 			for n := 0; n < increments; {
 				now := 0
@@ -232,7 +234,7 @@ func CAS(t *testing.T, open Open) {
 		requireValue(t, basic, "key", strconv.AppendInt(nil, callers*increments, 10))
 	})
 	run("CallsAreLinearizableAlsoTowardsBasic", func(t *testing.T, basic keyvaluev1.Basic, cas keyvaluev1.CAS) {
-		requireLinearizable(t, registerModel(), recordRegisters(t, basic, cas))
+		expect.Linearizable(t, registerModel(), recordRegisters(t, basic, cas))
 	})
 	t.Run("NamespacesAreSeparate", func(t *testing.T) {
 		t.Parallel()
@@ -280,5 +282,5 @@ func requireCompareAndDelete(t *testing.T, cas keyvaluev1.CAS, key string, expec
 func requireCurrent(t *testing.T, want, got []byte) {
 	t.Helper()
 	require.Equal(t, want == nil, got == nil, "whether the current value is absent")
-	requireBytes(t, want, got)
+	expect.EqualBytes(t, want, got)
 }

@@ -9,18 +9,15 @@ package keyvaluetest
 
 import (
 	"context"
-	"encoding/binary"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/require"
-	"google.golang.org/protobuf/proto"
 
+	"github.com/prismgate/prism/conformance/internal/expect"
 	"github.com/prismgate/prism/gen/go/prism"
 	"github.com/prismgate/prism/runtime/fault"
 
@@ -34,9 +31,6 @@ const (
 	maxKey   = 1024
 	maxValue = 1 << 20
 )
-
-// patience is how long a suite waits for what the contract promises without a bound: long enough for a loaded machine.
-var patience = 30 * time.Second
 
 // errSend is what a case's send function fails with.
 var errSend = errors.New("keyvaluetest: send fails")
@@ -54,67 +48,6 @@ func hostileKeys() []string {
 		"0", "00", "-1", "1e3", "null", "nil", "true", "NaN",
 		strings.Repeat("k", maxKey), strings.Repeat("k", maxKey-1), strings.Repeat("é", maxKey/2), strings.Repeat("*", maxKey),
 	}
-}
-
-// value returns a value of a size that differs from those of other seeds, and that no compression makes smaller.
-func value(seed, size int) []byte {
-	made := make([]byte, size)
-	var key [32]byte
-	binary.LittleEndian.PutUint64(key[:], uint64(seed))
-	_, _ = rand.NewChaCha8(key).Read(made) // never fails
-	return made
-}
-
-// requireCode fails unless err has a code.
-func requireCode(t require.TestingT, want fault.Code, err error) {
-	helper(t)
-	if got := fault.CodeOf(err); got != want {
-		require.FailNow(t, "wrong code", "got %s, want %s; the error is: %v", got, want, err)
-	}
-}
-
-// requireInvalid fails unless err is INVALID_ARGUMENT and names a field.
-func requireInvalid(t require.TestingT, field string, err error) {
-	helper(t)
-	requireCode(t, fault.InvalidArgument, err)
-	require.Contains(t, err.Error(), field, "the error names the field")
-}
-
-func helper(t require.TestingT) {
-	if t, ok := t.(interface{ Helper() }); ok {
-		t.Helper()
-	}
-}
-
-// eventually fails when a condition does not hold before patience ends.
-func eventually(t *testing.T, what string, holds func() bool) {
-	t.Helper()
-	for end := time.Now().Add(patience); !holds(); {
-		require.False(t, time.Now().After(end), "%s: not within %s", what, patience)
-		pause(t)
-	}
-}
-
-// pause waits a little between two looks.
-func pause(t *testing.T) {
-	t.Helper()
-	select {
-	case <-time.After(2 * time.Millisecond):
-	case <-t.Context().Done():
-		require.FailNow(t, "the test's context has ended")
-	}
-}
-
-// concurrently runs a function n times at once and returns when all have returned. The function reports by t.Errorf or by an error.
-func concurrently(t *testing.T, n int, run func(i int) error) {
-	t.Helper()
-	errs := make([]error, n)
-	var group sync.WaitGroup
-	for i := range n {
-		group.Go(func() { errs[i] = run(i) })
-	}
-	group.Wait()
-	require.NoError(t, errors.Join(errs...))
 }
 
 // during runs a function on the test's goroutine while n others repeat theirs, step after step.
@@ -176,7 +109,7 @@ func requireValue(t *testing.T, basic keyvaluev1.Basic, key string, want []byte)
 	t.Helper()
 	got, found := get(t, basic, key)
 	require.True(t, found, "%.80q is there", key)
-	requireBytes(t, want, got)
+	expect.EqualBytes(t, want, got)
 }
 
 // requireMissing fails unless a key is missing.
@@ -187,14 +120,6 @@ func requireMissing(t *testing.T, basic keyvaluev1.Basic, key string) {
 	require.Empty(t, got, "a missing key has no value")
 }
 
-// requireBytes compares values, and prints little when they are large.
-func requireBytes(t require.TestingT, want, got []byte) {
-	helper(t)
-	if string(want) != string(got) {
-		require.FailNow(t, "wrong value", "got %d bytes %.40q, want %d bytes %.40q", len(got), got, len(want), want)
-	}
-}
-
 // setAll sets many keys, some at once.
 func setAll(t *testing.T, basic keyvaluev1.Basic, pairs map[string][]byte) {
 	t.Helper()
@@ -203,7 +128,7 @@ func setAll(t *testing.T, basic keyvaluev1.Basic, pairs map[string][]byte) {
 		keys <- key
 	}
 	close(keys)
-	concurrently(t, 8, func(int) error {
+	expect.Concurrently(t, 8, func(int) error {
 		for key := range keys {
 			if _, err := basic.Set(t.Context(), &keyvaluev1.SetRequest{Key: key, Value: pairs[key]}); err != nil {
 				return fmt.Errorf("set %.80q: %w", key, err)
@@ -239,7 +164,7 @@ func requireKeyRules(t *testing.T, calls []call) {
 		} {
 			err := call.withKey(t.Context(), key)
 			require.Error(t, err, "%s accepts a key that is not allowed: %s", call.name, name)
-			requireInvalid(t, call.field, err)
+			expect.Invalid(t, call.field, err)
 		}
 		require.NoError(t, call.withKey(t.Context(), strings.Repeat("k", maxKey)), "%s with a key of 1,024 bytes", call.name)
 		require.NoError(t, call.withKey(t.Context(), strings.Repeat("é", maxKey/2)), "%s with a key of 512 characters in 1,024 bytes", call.name)
@@ -249,10 +174,7 @@ func requireKeyRules(t *testing.T, calls []call) {
 // requireContextRules checks that each call tells CANCELED and DEADLINE_EXCEEDED when its context has ended.
 func requireContextRules(t *testing.T, calls []call) {
 	t.Helper()
-	canceled, cancel := context.WithCancel(t.Context())
-	cancel()
-	late, cancel := context.WithDeadline(t.Context(), time.Now().Add(-time.Second))
-	defer cancel()
+	canceled, late := expect.Ended(t)
 	for _, call := range calls {
 		require.NoError(t, call.withKey(t.Context(), "key"), "%s in a context that has not ended", call.name)
 		if got := fault.CodeOf(call.withKey(canceled, "key")); got != fault.Canceled {
@@ -262,12 +184,4 @@ func requireContextRules(t *testing.T, calls []call) {
 			require.FailNow(t, "wrong code", "%s after its deadline: got %s, want DEADLINE_EXCEEDED", call.name, got)
 		}
 	}
-}
-
-// requireUnchanged runs a call and fails when its request has changed afterwards.
-func requireUnchanged(t *testing.T, request proto.Message, run func() error) {
-	t.Helper()
-	before := proto.Clone(request)
-	require.NoError(t, run())
-	require.True(t, proto.Equal(before, request), "%s was changed by the call", request.ProtoReflect().Descriptor().Name())
 }

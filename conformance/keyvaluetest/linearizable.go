@@ -10,27 +10,12 @@ import (
 	"time"
 
 	"github.com/anishathalye/porcupine"
-	"github.com/stretchr/testify/require"
 
+	"github.com/prismgate/prism/conformance/internal/expect"
 	"github.com/prismgate/prism/runtime/fault"
 
 	keyvaluev1 "github.com/prismgate/prism/gen/go/prism/keyvalue/v1"
 )
-
-// requireLinearizable fails unless there is an order of a history's operations that respects time and that a single-threaded store could have answered.
-func requireLinearizable(t *testing.T, model porcupine.Model, history []porcupine.Operation) {
-	t.Helper()
-	switch porcupine.CheckOperationsTimeout(model, history, 2*time.Minute) {
-	case porcupine.Ok:
-	case porcupine.Unknown:
-		require.FailNow(t, "the history could not be checked in time", "%d operations", len(history))
-	case porcupine.Illegal:
-		for _, operation := range history {
-			t.Logf("%12d to %12d: %s", operation.Call, operation.Return, model.DescribeOperation(operation.Input, operation.Output))
-		}
-		require.FailNow(t, "the history is not linearizable", "%d operations; they are logged above", len(history))
-	}
-}
 
 // recorder takes down what clients do, with the times between which each operation had its effect.
 type recorder struct {
@@ -150,7 +135,7 @@ func recordRegisters(t *testing.T, basic keyvaluev1.Basic, cas keyvaluev1.CAS) [
 			registerCompareAndSwap, registerCompareAndSwap, registerCompareAndSwap, registerCompareAndSwap, registerCompareAndDelete,
 		}
 	}
-	concurrently(t, clients, func(client int) error {
+	expect.Concurrently(t, clients, func(client int) error {
 		random := rand.New(rand.NewPCG(uint64(client), 1))
 		var seen [keys]stored // what this client saw last, to expect it
 		for n := range operations {
@@ -252,7 +237,7 @@ func recordTransactions(t *testing.T, basic keyvaluev1.Basic, transactional keyv
 	t.Helper()
 	const clients, rounds = 4, 30
 	recorder := &recorder{start: time.Now()}
-	concurrently(t, clients, func(client int) error {
+	expect.Concurrently(t, clients, func(client int) error {
 		random := rand.New(rand.NewPCG(uint64(client), 2))
 		for n := range rounds {
 			fresh := storedValue(fmt.Append(nil, client, ".", n), true)

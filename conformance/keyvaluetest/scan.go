@@ -14,6 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"google.golang.org/protobuf/proto"
 
+	"github.com/prismgate/prism/conformance/internal/expect"
 	"github.com/prismgate/prism/runtime/fault"
 
 	keyvaluev1 "github.com/prismgate/prism/gen/go/prism/keyvalue/v1"
@@ -76,7 +77,7 @@ func Scan(t *testing.T, open Open) {
 	run("ScanCarriesTheValues", func(t *testing.T, basic keyvaluev1.Basic, scan keyvaluev1.Scan) {
 		want := make(map[string][]byte)
 		for i := range 60 {
-			want[fmt.Sprint("key-", i)] = value(i, i*7)
+			want[fmt.Sprint("key-", i)] = expect.Bytes(i, i*7)
 		}
 		setAll(t, basic, want)
 		for _, size := range []uint32{0, 7} {
@@ -86,7 +87,7 @@ func Scan(t *testing.T, open Open) {
 			}
 			require.Len(t, got, len(want))
 			for key := range want {
-				requireBytes(t, want[key], got[key])
+				expect.EqualBytes(t, want[key], got[key])
 			}
 		}
 	})
@@ -174,7 +175,7 @@ func Scan(t *testing.T, open Open) {
 		for _, wrong := range wrong {
 			_, err := scan(t.Context(), "", 5, wrong, keep)
 			require.Error(t, err, "a token is accepted that was changed from %q to %q", token, wrong)
-			requireInvalid(t, "page_token", err)
+			expect.Invalid(t, "page_token", err)
 		}
 		require.NotEmpty(t, scanPage(t, scan, "", 5, token), "the token is still good")
 	})
@@ -189,16 +190,16 @@ func Scan(t *testing.T, open Open) {
 					continue
 				}
 				require.Error(t, err, "a token for prefix %q is accepted for %q", prefix, other)
-				requireInvalid(t, "page_token", err)
+				expect.Invalid(t, "page_token", err)
 			}
 		}
 	})
 	run("TokenOfTheOtherRPCIsInvalid", func(t *testing.T, basic keyvaluev1.Basic, scan keyvaluev1.Scan) {
 		numbered(t, basic, "key-", resumableKeys)
 		_, err := keyScanner(scan)(t.Context(), "", 3, lastToken(t, scanner(scan), "", 3), keep)
-		requireInvalid(t, "page_token", err)
+		expect.Invalid(t, "page_token", err)
 		_, err = scanner(scan)(t.Context(), "", 3, lastToken(t, keyScanner(scan), "", 3), keep)
-		requireInvalid(t, "page_token", err)
+		expect.Invalid(t, "page_token", err)
 	})
 	for _, rpc := range []struct {
 		name string
@@ -211,19 +212,19 @@ func Scan(t *testing.T, open Open) {
 			numbered(t, other.KeyValueBasic, "key-", resumableKeys)
 			token := lastToken(t, rpc.of(one.KeyValueScan), "", 3)
 			_, err := rpc.of(other.KeyValueScan)(t.Context(), "", 3, token, keep)
-			requireInvalid(t, "page_token", err)
+			expect.Invalid(t, "page_token", err)
 		})
 	}
 	both("RequestIsBounded", func(t *testing.T, basic keyvaluev1.Basic, scan scanFunc) {
 		set(t, basic, "key", []byte("value"))
 		for _, prefix := range []string{strings.Repeat("k", maxKey+1), strings.Repeat("é", maxKey/2+1), "\x00", "k\x00"} {
 			_, err := scan(t.Context(), prefix, 0, "", keep)
-			requireInvalid(t, "prefix", err)
+			expect.Invalid(t, "prefix", err)
 		}
 		_, err := scan(t.Context(), "", 1_000_001, "", keep)
-		requireInvalid(t, "page_size", err)
+		expect.Invalid(t, "page_size", err)
 		_, err = scan(t.Context(), "", 0, strings.Repeat("A", 4097), keep)
-		requireInvalid(t, "page_token", err)
+		expect.Invalid(t, "page_token", err)
 	})
 	both("KeysThatStayAreReturnedWhileOthersComeAndGo", func(t *testing.T, basic keyvaluev1.Basic, scan scanFunc) {
 		stay := numbered(t, basic, "stay-", 300)
@@ -291,7 +292,7 @@ func Scan(t *testing.T, open Open) {
 	both("BreakingEarlyEndsTheCall", func(t *testing.T, basic keyvaluev1.Basic, scan scanFunc) {
 		pairs := make(map[string][]byte)
 		for i := range 500 {
-			pairs[fmt.Sprint("key-", i)] = value(i, 1024)
+			pairs[fmt.Sprint("key-", i)] = expect.Bytes(i, 1024)
 		}
 		setAll(t, basic, pairs)
 		ctx, cancel := context.WithCancel(t.Context())
@@ -304,9 +305,9 @@ func Scan(t *testing.T, open Open) {
 			return nil
 		})
 		if sent < len(pairs) { // a client may have received everything by then
-			requireCode(t, fault.Canceled, err)
+			expect.Code(t, fault.Canceled, err)
 		}
-		require.Less(t, time.Since(begin), patience)
+		require.Less(t, time.Since(begin), expect.Patience)
 		requireKeys(t, slices.Collect(maps.Keys(pairs)), scanAll(t, scan, "", 0))
 	})
 	both("SendIsCalledByOneGoroutineAtATime", func(t *testing.T, basic keyvaluev1.Basic, scan scanFunc) {
@@ -343,25 +344,25 @@ func Scan(t *testing.T, open Open) {
 	run("RequestsAreNotChanged", func(t *testing.T, basic keyvaluev1.Basic, scan keyvaluev1.Scan) {
 		numbered(t, basic, "key-", resumableKeys)
 		scanning := &keyvaluev1.ScanRequest{Prefix: "key", PageSize: 3, PageToken: lastToken(t, scanner(scan), "key", 3)}
-		requireUnchanged(t, scanning, func() error {
+		expect.Unchanged(t, scanning, func() error {
 			return scan.Scan(t.Context(), scanning, func(*keyvaluev1.ScanResponse) error { return nil })
 		})
 		keys := &keyvaluev1.ScanKeysRequest{Prefix: "key", PageSize: 3, PageToken: lastToken(t, keyScanner(scan), "key", 3)}
-		requireUnchanged(t, keys, func() error {
+		expect.Unchanged(t, keys, func() error {
 			return scan.ScanKeys(t.Context(), keys, func(*keyvaluev1.ScanKeysResponse) error { return nil })
 		})
 	})
 	run("ManyLargeValuesAreStreamed", func(t *testing.T, basic keyvaluev1.Basic, scan keyvaluev1.Scan) {
 		const values = 8 // more in all than one message may be
 		for i := range values {
-			set(t, basic, fmt.Sprint("large-", i), value(i, maxValue))
+			set(t, basic, fmt.Sprint("large-", i), expect.Bytes(i, maxValue))
 		}
 		messages := scanAll(t, scanner(scan), "large-", 0)
 		require.Len(t, messages, values)
 		for _, message := range messages {
 			i, err := strconv.Atoi(strings.TrimPrefix(message.key, "large-"))
 			require.NoError(t, err)
-			requireBytes(t, value(i, maxValue), message.value)
+			expect.EqualBytes(t, expect.Bytes(i, maxValue), message.value)
 		}
 	})
 	run("CountIsExactWhenNothingIsWritten", func(t *testing.T, basic keyvaluev1.Basic, scan keyvaluev1.Scan) {
@@ -399,7 +400,7 @@ func Scan(t *testing.T, open Open) {
 	run("CountPrefixIsBounded", func(t *testing.T, _ keyvaluev1.Basic, scan keyvaluev1.Scan) {
 		for _, prefix := range []string{strings.Repeat("k", maxKey+1), "\x00"} {
 			_, err := scan.Count(t.Context(), &keyvaluev1.CountRequest{Prefix: prefix})
-			requireInvalid(t, "prefix", err)
+			expect.Invalid(t, "prefix", err)
 		}
 		require.EqualValues(t, 0, count(t, scan, strings.Repeat("k", maxKey)))
 	})
@@ -422,7 +423,7 @@ func Scan(t *testing.T, open Open) {
 	})
 	both("CallsRunConcurrently", func(t *testing.T, basic keyvaluev1.Basic, scan scanFunc) {
 		want := numbered(t, basic, "key-", 200)
-		concurrently(t, 8, func(i int) error {
+		expect.Concurrently(t, 8, func(i int) error {
 			messages, err := scan(t.Context(), "key-", 0, "", keep)
 			if got := keysOf(messages); err == nil && len(got) != len(want) {
 				err = fmt.Errorf("caller %d got %d keys, want %d", i, len(got), len(want))

@@ -13,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"google.golang.org/protobuf/types/known/durationpb"
 
+	"github.com/prismgate/prism/conformance/internal/expect"
 	"github.com/prismgate/prism/runtime/fault"
 
 	keyvaluev1 "github.com/prismgate/prism/gen/go/prism/keyvalue/v1"
@@ -153,7 +154,7 @@ func Transactional(t *testing.T, open Open) {
 			requireMissing(t, basic, "new")
 			got, foundAfter := get(t, basic, "read")
 			require.Equal(t, found, foundAfter)
-			requireBytes(t, want, got)
+			expect.EqualBytes(t, want, got)
 			transaction.requireNotOpen()
 		})
 	}
@@ -243,7 +244,7 @@ func Transactional(t *testing.T, open Open) {
 			t.Skip("keyvalue_ttl is not offered, so nothing expires")
 		}
 		for lifetime := short; ; lifetime *= 2 { // until the key is read in time
-			require.Less(t, lifetime, patience)
+			require.Less(t, lifetime, expect.Patience)
 			setWithTTL(t, i.KeyValueTTL, "key", []byte("value"), lifetime)
 			transaction := begin(t, i.KeyValueTransactional)
 			if _, found := transaction.get("key"); !found {
@@ -307,7 +308,7 @@ func Transactional(t *testing.T, open Open) {
 	run("HandleIs1To512Bytes", func(t *testing.T, _ keyvaluev1.Basic, transactional keyvaluev1.Transactional) {
 		for _, handle := range []string{"", strings.Repeat("h", 513)} {
 			for _, call := range transactionCalls(transactional) {
-				requireInvalid(t, "transaction", call.run(t.Context(), handle, "key"))
+				expect.Invalid(t, "transaction", call.run(t.Context(), handle, "key"))
 			}
 		}
 	})
@@ -315,10 +316,10 @@ func Transactional(t *testing.T, open Open) {
 		for _, timeout := range []time.Duration{time.Millisecond, short} {
 			begun := time.Now()
 			transaction := beginFor(t, transactional, durationpb.New(timeout))
-			eventually(t, "the transaction ends", func() bool {
+			expect.Eventually(t, "the transaction ends", func() bool {
 				_, err := transactional.GetInTransaction(t.Context(), &keyvaluev1.GetInTransactionRequest{Transaction: transaction.handle, Key: "key"})
 				if err != nil {
-					requireCode(t, fault.FailedPrecondition, err)
+					expect.Code(t, fault.FailedPrecondition, err)
 				}
 				return err != nil
 			})
@@ -327,19 +328,19 @@ func Transactional(t *testing.T, open Open) {
 			transaction.rollback()
 		}
 		for timeout := short; ; timeout *= 2 { // until the write is made in time
-			require.Less(t, timeout, patience)
+			require.Less(t, timeout, expect.Patience)
 			transaction := beginFor(t, transactional, durationpb.New(timeout))
 			_, err := transactional.SetInTransaction(t.Context(), &keyvaluev1.SetInTransactionRequest{Transaction: transaction.handle, Key: "key", Value: []byte("value")})
 			if err != nil {
-				requireCode(t, fault.FailedPrecondition, err)
+				expect.Code(t, fault.FailedPrecondition, err)
 				continue
 			}
-			eventually(t, "the transaction ends", func() bool {
+			expect.Eventually(t, "the transaction ends", func() bool {
 				_, err := transactional.GetInTransaction(t.Context(), &keyvaluev1.GetInTransactionRequest{Transaction: transaction.handle, Key: "key"})
 				return err != nil
 			})
 			_, err = transactional.Commit(t.Context(), &keyvaluev1.CommitRequest{Transaction: transaction.handle})
-			requireCode(t, fault.FailedPrecondition, err)
+			expect.Code(t, fault.FailedPrecondition, err)
 			requireMissing(t, basic, "key")
 			return
 		}
@@ -349,7 +350,7 @@ func Transactional(t *testing.T, open Open) {
 			{}, {Nanos: 1}, durationpb.New(time.Millisecond - 1), durationpb.New(-time.Second), durationpb.New(5*time.Minute + 1), durationpb.New(time.Hour), {Seconds: 315_576_000_000},
 		} {
 			_, err := transactional.BeginTransaction(t.Context(), &keyvaluev1.BeginTransactionRequest{Timeout: wrong})
-			requireInvalid(t, "timeout", err)
+			expect.Invalid(t, "timeout", err)
 		}
 		beginFor(t, transactional, durationpb.New(5*time.Minute)).commit()
 		beginFor(t, transactional, durationpb.New(time.Millisecond)).rollback()
@@ -371,11 +372,11 @@ func Transactional(t *testing.T, open Open) {
 		ctx := t.Context()
 		for range 2 {
 			_, err := transactional.SetInTransaction(ctx, &keyvaluev1.SetInTransactionRequest{Transaction: transaction.handle, Key: "more"})
-			requireCode(t, fault.ResourceExhausted, err)
+			expect.Code(t, fault.ResourceExhausted, err)
 			_, err = transactional.GetInTransaction(ctx, &keyvaluev1.GetInTransactionRequest{Transaction: transaction.handle, Key: "more"})
-			requireCode(t, fault.ResourceExhausted, err)
+			expect.Code(t, fault.ResourceExhausted, err)
 			_, err = transactional.DeleteInTransaction(ctx, &keyvaluev1.DeleteInTransactionRequest{Transaction: transaction.handle, Key: "more"})
-			requireCode(t, fault.ResourceExhausted, err)
+			expect.Code(t, fault.ResourceExhausted, err)
 		}
 		// The transaction is as it was: it goes on with the keys that it has, and did not read the one key more.
 		transaction.requireValue("key-0", "stored")
@@ -392,19 +393,19 @@ func Transactional(t *testing.T, open Open) {
 	run("ValuesOfATransactionAreAtMost4MiB", func(t *testing.T, basic keyvaluev1.Basic, transactional keyvaluev1.Transactional) {
 		transaction := begin(t, transactional)
 		for i := range maxTransactionValues {
-			transaction.set(fmt.Sprint("large-", i), string(value(i, maxValue)))
+			transaction.set(fmt.Sprint("large-", i), string(expect.Bytes(i, maxValue)))
 		}
-		transaction.set("large-0", string(value(7, maxValue))) // a value that is replaced does not count
+		transaction.set("large-0", string(expect.Bytes(7, maxValue))) // a value that is replaced does not count
 		_, err := transactional.SetInTransaction(t.Context(), &keyvaluev1.SetInTransactionRequest{Transaction: transaction.handle, Key: "more", Value: []byte("x")})
-		requireCode(t, fault.ResourceExhausted, err)
+		expect.Code(t, fault.ResourceExhausted, err)
 		transaction.requireMissing("more") // it is as it was
 		transaction.delete("large-1")      // nor does one that is removed
-		transaction.set("more", string(value(8, maxValue)))
+		transaction.set("more", string(expect.Bytes(8, maxValue)))
 		transaction.commit()
-		requireValue(t, basic, "large-0", value(7, maxValue))
+		requireValue(t, basic, "large-0", expect.Bytes(7, maxValue))
 		requireMissing(t, basic, "large-1")
-		requireValue(t, basic, "large-3", value(3, maxValue))
-		requireValue(t, basic, "more", value(8, maxValue))
+		requireValue(t, basic, "large-3", expect.Bytes(3, maxValue))
+		requireValue(t, basic, "more", expect.Bytes(8, maxValue))
 	})
 	run("KeyIs1To1024BytesWithoutNULAndValueAtMost1MiB", func(t *testing.T, basic keyvaluev1.Basic, transactional keyvaluev1.Transactional) {
 		transaction := begin(t, transactional)
@@ -415,12 +416,12 @@ func Transactional(t *testing.T, open Open) {
 			}
 		}
 		requireKeyRules(t, calls)
-		_, err := transactional.SetInTransaction(t.Context(), &keyvaluev1.SetInTransactionRequest{Transaction: transaction.handle, Key: "key", Value: value(1, maxValue+1)})
-		requireInvalid(t, "value", err)
+		_, err := transactional.SetInTransaction(t.Context(), &keyvaluev1.SetInTransactionRequest{Transaction: transaction.handle, Key: "key", Value: expect.Bytes(1, maxValue+1)})
+		expect.Invalid(t, "value", err)
 		transaction.requireMissing("key") // the transaction goes on
-		transaction.set("key", string(value(1, maxValue)))
+		transaction.set("key", string(expect.Bytes(1, maxValue)))
 		transaction.commit()
-		requireValue(t, basic, "key", value(1, maxValue))
+		requireValue(t, basic, "key", expect.Bytes(1, maxValue))
 	})
 	run("HostileKeysAreOrdinaryAndDistinct", func(t *testing.T, basic keyvaluev1.Basic, transactional keyvaluev1.Transactional) {
 		keys := hostileKeys()
@@ -446,27 +447,24 @@ func Transactional(t *testing.T, open Open) {
 	})
 	run("RequestsAreNotChanged", func(t *testing.T, _ keyvaluev1.Basic, transactional keyvaluev1.Transactional) {
 		beginning := &keyvaluev1.BeginTransactionRequest{}
-		requireUnchanged(t, beginning, func() error { _, err := transactional.BeginTransaction(t.Context(), beginning); return err })
+		expect.Unchanged(t, beginning, func() error { _, err := transactional.BeginTransaction(t.Context(), beginning); return err })
 		transaction := begin(t, transactional)
 		setting := &keyvaluev1.SetInTransactionRequest{Transaction: transaction.handle, Key: "key", Value: []byte("value")}
-		requireUnchanged(t, setting, func() error { _, err := transactional.SetInTransaction(t.Context(), setting); return err })
+		expect.Unchanged(t, setting, func() error { _, err := transactional.SetInTransaction(t.Context(), setting); return err })
 		committing := &keyvaluev1.CommitRequest{Transaction: transaction.handle}
-		requireUnchanged(t, committing, func() error { _, err := transactional.Commit(t.Context(), committing); return err })
-		requireUnchanged(t, setting, func() error { return nil })
+		expect.Unchanged(t, committing, func() error { _, err := transactional.Commit(t.Context(), committing); return err })
+		expect.Unchanged(t, setting, func() error { return nil })
 	})
 	run("ContextThatHasEndedEndsTheCall", func(t *testing.T, basic keyvaluev1.Basic, transactional keyvaluev1.Transactional) {
 		requireContextRules(t, []call{{"BeginTransaction", func(ctx context.Context, _ string) error {
 			_, err := transactional.BeginTransaction(ctx, &keyvaluev1.BeginTransactionRequest{})
 			return err
 		}, ""}})
-		canceled, cancel := context.WithCancel(t.Context())
-		cancel()
-		late, cancel := context.WithDeadline(t.Context(), time.Now().Add(-time.Second))
-		defer cancel()
+		canceled, late := expect.Ended(t)
 		for _, call := range transactionCalls(transactional) {
 			handle := begin(t, transactional).handle
-			requireCode(t, fault.Canceled, call.run(canceled, handle, "key"))
-			requireCode(t, fault.DeadlineExceeded, call.run(late, handle, "key"))
+			expect.Code(t, fault.Canceled, call.run(canceled, handle, "key"))
+			expect.Code(t, fault.DeadlineExceeded, call.run(late, handle, "key"))
 		}
 		transaction := begin(t, transactional)
 		transaction.set("a", "value")
@@ -477,7 +475,7 @@ func Transactional(t *testing.T, open Open) {
 	})
 	run("OverlappingCallsOfOneTransactionEachTakeEffect", func(t *testing.T, basic keyvaluev1.Basic, transactional keyvaluev1.Transactional) {
 		transaction := begin(t, transactional)
-		concurrently(t, 8, func(i int) error {
+		expect.Concurrently(t, 8, func(i int) error {
 			for n := range 10 {
 				key := fmt.Sprint("key-", i, "-", n)
 				_, err := transactional.SetInTransaction(t.Context(), &keyvaluev1.SetInTransactionRequest{Transaction: transaction.handle, Key: key, Value: []byte(key)})
@@ -507,7 +505,7 @@ func Transactional(t *testing.T, open Open) {
 			transaction := begin(t, transactional)
 			transaction.set("key", transaction.handle)
 			var committed atomic.Int32
-			concurrently(t, 4, func(int) error {
+			expect.Concurrently(t, 4, func(int) error {
 				_, err := transactional.Commit(t.Context(), &keyvaluev1.CommitRequest{Transaction: transaction.handle})
 				switch fault.CodeOf(err) {
 				case fault.OK:
@@ -585,7 +583,7 @@ func Transactional(t *testing.T, open Open) {
 				transactions[i].set([]string{a, b}[i], "0")
 			}
 			var committed atomic.Int32
-			concurrently(t, len(transactions), func(i int) error {
+			expect.Concurrently(t, len(transactions), func(i int) error {
 				_, err := transactional.Commit(t.Context(), &keyvaluev1.CommitRequest{Transaction: transactions[i].handle})
 				if fault.CodeOf(err) == fault.Aborted {
 					return nil
@@ -601,7 +599,7 @@ func Transactional(t *testing.T, open Open) {
 		for i := range accounts {
 			set(t, basic, fmt.Sprint("account-", i), []byte(strconv.Itoa(each)))
 		}
-		concurrently(t, 4, func(client int) error {
+		expect.Concurrently(t, 4, func(client int) error {
 			for n := range 15 {
 				if err := transfer(t.Context(), transactional, (client+n)%accounts, (client+2*n+1)%accounts, n); err != nil {
 					return err
@@ -619,7 +617,7 @@ func Transactional(t *testing.T, open Open) {
 		require.Equal(t, accounts*each, sum)
 	})
 	run("TransactionsAreSerializableAlsoTowardsBasic", func(t *testing.T, basic keyvaluev1.Basic, transactional keyvaluev1.Transactional) {
-		requireLinearizable(t, transactionModel(), recordTransactions(t, basic, transactional))
+		expect.Linearizable(t, transactionModel(), recordTransactions(t, basic, transactional))
 	})
 }
 
@@ -733,7 +731,7 @@ func (o *openTransaction) requireValue(key, want string) {
 	o.t.Helper()
 	got, found := o.get(key)
 	require.True(o.t, found, "%.80q is there", key)
-	requireBytes(o.t, []byte(want), got)
+	expect.EqualBytes(o.t, []byte(want), got)
 }
 
 func (o *openTransaction) requireMissing(key string) {
@@ -764,7 +762,7 @@ func (o *openTransaction) rollback() {
 func (o *openTransaction) requireAborted() {
 	o.t.Helper()
 	_, err := o.transactional.Commit(o.t.Context(), &keyvaluev1.CommitRequest{Transaction: o.handle})
-	requireCode(o.t, fault.Aborted, err)
+	expect.Code(o.t, fault.Aborted, err)
 }
 
 // requireNotOpen fails unless every call but Rollback is FAILED_PRECONDITION.

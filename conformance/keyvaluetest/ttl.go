@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"google.golang.org/protobuf/types/known/durationpb"
 
+	"github.com/prismgate/prism/conformance/internal/expect"
 	"github.com/prismgate/prism/gen/go/prism"
 
 	keyvaluev1 "github.com/prismgate/prism/gen/go/prism/keyvalue/v1"
@@ -110,7 +111,7 @@ func TTL(t *testing.T, open Open) {
 	run("GetTTLIsMoreThanZeroUntilTheKeyIsMissing", func(t *testing.T, basic keyvaluev1.Basic, ttl keyvaluev1.TTL) {
 		setWithTTL(t, ttl, "key", []byte("value"), short)
 		previous := short
-		eventually(t, "GetTTL says that the key is missing", func() bool {
+		expect.Eventually(t, "GetTTL says that the key is missing", func() bool {
 			response, err := ttl.GetTTL(t.Context(), &keyvaluev1.GetTTLRequest{Key: "key"})
 			require.NoError(t, err)
 			if !response.GetFound() {
@@ -271,7 +272,7 @@ func TTL(t *testing.T, open Open) {
 				{Seconds: 315_576_000_000},
 			} {
 				set(t, basic, "key", []byte("before"))
-				requireInvalid(t, "ttl", call(t.Context(), "key", wrong))
+				expect.Invalid(t, "ttl", call(t.Context(), "key", wrong))
 				requireValue(t, basic, "key", []byte("before"))
 				requireNoTTL(t, ttl, "key")
 			}
@@ -286,11 +287,11 @@ func TTL(t *testing.T, open Open) {
 		requireKeyRules(t, ttlCalls(ttl))
 	})
 	run("ValueIsAtMost1MiB", func(t *testing.T, basic keyvaluev1.Basic, ttl keyvaluev1.TTL) {
-		setWithTTL(t, ttl, "key", value(1, maxValue), time.Hour)
-		requireValue(t, basic, "key", value(1, maxValue))
-		_, err := ttl.SetWithTTL(t.Context(), &keyvaluev1.SetWithTTLRequest{Key: "key", Value: value(2, maxValue+1), Ttl: durationpb.New(time.Hour)})
-		requireInvalid(t, "value", err)
-		requireValue(t, basic, "key", value(1, maxValue))
+		setWithTTL(t, ttl, "key", expect.Bytes(1, maxValue), time.Hour)
+		requireValue(t, basic, "key", expect.Bytes(1, maxValue))
+		_, err := ttl.SetWithTTL(t.Context(), &keyvaluev1.SetWithTTLRequest{Key: "key", Value: expect.Bytes(2, maxValue+1), Ttl: durationpb.New(time.Hour)})
+		expect.Invalid(t, "value", err)
+		requireValue(t, basic, "key", expect.Bytes(1, maxValue))
 	})
 	run("HostileKeysAreOrdinaryAndDistinct", func(t *testing.T, basic keyvaluev1.Basic, ttl keyvaluev1.TTL) {
 		keys := hostileKeys()
@@ -305,16 +306,16 @@ func TTL(t *testing.T, open Open) {
 	})
 	run("RequestsAreNotChanged", func(t *testing.T, _ keyvaluev1.Basic, ttl keyvaluev1.TTL) {
 		setting := &keyvaluev1.SetWithTTLRequest{Key: "key", Value: []byte("value"), Ttl: durationpb.New(time.Hour + 1)}
-		requireUnchanged(t, setting, func() error { _, err := ttl.SetWithTTL(t.Context(), setting); return err })
+		expect.Unchanged(t, setting, func() error { _, err := ttl.SetWithTTL(t.Context(), setting); return err })
 		expiring := &keyvaluev1.ExpireRequest{Key: "key", Ttl: durationpb.New(time.Hour + 1)}
-		requireUnchanged(t, expiring, func() error { _, err := ttl.Expire(t.Context(), expiring); return err })
+		expect.Unchanged(t, expiring, func() error { _, err := ttl.Expire(t.Context(), expiring); return err })
 	})
 	run("ContextThatHasEndedEndsTheCall", func(t *testing.T, _ keyvaluev1.Basic, ttl keyvaluev1.TTL) {
 		requireContextRules(t, ttlCalls(ttl))
 	})
 	run("CallsRunConcurrently", func(t *testing.T, basic keyvaluev1.Basic, ttl keyvaluev1.TTL) {
 		set(t, basic, "shared", []byte("value"))
-		concurrently(t, 12, func(i int) error {
+		expect.Concurrently(t, 12, func(i int) error {
 			own := fmt.Sprint("own-", i)
 			for n := range 20 {
 				for _, call := range ttlCalls(ttl) {
@@ -440,7 +441,7 @@ func requireTTLMissing(t *testing.T, ttl keyvaluev1.TTL, key string) {
 
 func waitUntilMissing(t *testing.T, basic keyvaluev1.Basic, key string) {
 	t.Helper()
-	eventually(t, "the key expires", func() bool { return !exists(t, basic, key) })
+	expect.Eventually(t, "the key expires", func() bool { return !exists(t, basic, key) })
 	requireMissing(t, basic, key)
 }
 
@@ -456,7 +457,7 @@ func expired(t *testing.T, basic keyvaluev1.Basic, ttl keyvaluev1.TTL, key strin
 func requireOutlives(t *testing.T, basic keyvaluev1.Basic, ttl keyvaluev1.TTL, key string, prolong func(key string) bool) {
 	t.Helper()
 	for lifetime := short; ; lifetime *= 2 {
-		require.Less(t, lifetime, patience, "the implementation is too slow to be tested")
+		require.Less(t, lifetime, expect.Patience, "the implementation is too slow to be tested")
 		begin := time.Now()
 		setWithTTL(t, ttl, key, []byte("value"), lifetime)
 		if !prolong(key) {

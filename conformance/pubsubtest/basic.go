@@ -10,6 +10,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/prismgate/prism/conformance/internal/expect"
 	"github.com/prismgate/prism/gen/go/prism"
 	"github.com/prismgate/prism/runtime/fault"
 
@@ -81,7 +82,7 @@ func Basic(t *testing.T, open Open) {
 		t.Parallel()
 		i := open(t)
 		l := listen(t, to(i, "topic", 65536))
-		large := payload(1, maxPayload)
+		large := expect.Bytes(1, maxPayload)
 		before := overflow(t, l, 20, func(n int) error { return publishPayload(t.Context(), i, n, large) })
 		require.GreaterOrEqual(t, before, 16, "the buffer holds 16 messages of 1 MiB")
 	})
@@ -90,8 +91,8 @@ func Basic(t *testing.T, open Open) {
 		i := open(t)
 		l := listen(t, to(i, "topic", 1))
 		for n := range 5 {
-			require.NoError(t, publishPayload(t.Context(), i, n, payload(n, maxPayload)))
-			requireBytes(t, payload(n, maxPayload), l.message(t).message.GetPayload())
+			require.NoError(t, publishPayload(t.Context(), i, n, expect.Bytes(n, maxPayload)))
+			expect.EqualBytes(t, expect.Bytes(n, maxPayload), l.message(t).message.GetPayload())
 		}
 	})
 	t.Run("UnsubscribeSendsNothingThatIsInTheBuffer", func(t *testing.T) {
@@ -99,7 +100,7 @@ func Basic(t *testing.T, open Open) {
 		i := open(t)
 		l := listen(t, to(i, "topic", 65536))
 		const published = 48
-		large := payload(1, maxPayload)
+		large := expect.Bytes(1, maxPayload)
 		for n := range published {
 			require.NoError(t, publishPayload(t.Context(), i, n, large))
 		}
@@ -113,7 +114,7 @@ func Basic(t *testing.T, open Open) {
 		for _, id := range append(tampered(l.id), strings.Repeat("x", 256), "topic", "\x00") {
 			for _, forget := range []bool{false, true} {
 				_, err := basic.Unsubscribe(t.Context(), &pubsubv1.UnsubscribeRequest{SubscriptionId: id, Forget: forget})
-				requireCode(t, fault.FailedPrecondition, err)
+				expect.Code(t, fault.FailedPrecondition, err)
 			}
 		}
 		publish(t, basic, "topic", "behind")
@@ -122,14 +123,14 @@ func Basic(t *testing.T, open Open) {
 	run("UnsubscribeOfAnIdThatIsNoneIsInvalid", func(t *testing.T, basic pubsubv1.Basic) {
 		for _, id := range []string{"", strings.Repeat("x", 257)} {
 			_, err := basic.Unsubscribe(t.Context(), &pubsubv1.UnsubscribeRequest{SubscriptionId: id})
-			requireInvalid(t, "subscription_id", err)
+			expect.Invalid(t, "subscription_id", err)
 		}
 	})
 	run("UnsubscribeEndsAStreamOnce", func(t *testing.T, basic pubsubv1.Basic) {
 		for range 10 {
 			l := listen(t, subscribe(basic, &pubsubv1.SubscribeRequest{Topic: "topic"}))
 			ended := make([]bool, 4)
-			concurrently(t, len(ended), func(n int) error {
+			expect.Concurrently(t, len(ended), func(n int) error {
 				response, err := basic.Unsubscribe(t.Context(), &pubsubv1.UnsubscribeRequest{SubscriptionId: l.id})
 				ended[n] = response.GetUnsubscribed()
 				return err
@@ -166,13 +167,13 @@ func Basic(t *testing.T, open Open) {
 	run("RequestsAreNotChanged", func(t *testing.T, basic pubsubv1.Basic) {
 		subscribing := &pubsubv1.SubscribeRequest{Topic: "topic"}
 		publishing := &pubsubv1.PublishRequest{Topic: "topic", Payload: []byte("payload"), Metadata: map[string]string{"a": "b"}}
-		requireUnchanged(t, publishing, func() error {
-			requireUnchanged(t, subscribing, func() error {
+		expect.Unchanged(t, publishing, func() error {
+			expect.Unchanged(t, subscribing, func() error {
 				l := listen(t, subscribe(basic, subscribing))
 				_, err := basic.Publish(t.Context(), publishing)
 				l.message(t)
 				ending := &pubsubv1.UnsubscribeRequest{SubscriptionId: l.id}
-				requireUnchanged(t, ending, func() error { _, err := basic.Unsubscribe(t.Context(), ending); return err })
+				expect.Unchanged(t, ending, func() error { _, err := basic.Unsubscribe(t.Context(), ending); return err })
 				_, ended := l.ending(t)
 				return errors.Join(err, ended)
 			})
@@ -180,7 +181,7 @@ func Basic(t *testing.T, open Open) {
 		})
 	})
 	run("CallsRunConcurrently", func(t *testing.T, basic pubsubv1.Basic) {
-		concurrently(t, 8, func(caller int) error {
+		expect.Concurrently(t, 8, func(caller int) error {
 			ctx := patiently(t)
 			topic, next := "topic-"+strconv.Itoa(caller), 0
 			err := basic.Subscribe(ctx, &pubsubv1.SubscribeRequest{Topic: topic}, func(r *pubsubv1.SubscribeResponse) error {

@@ -13,6 +13,7 @@ import (
 	"google.golang.org/protobuf/types/known/durationpb"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
+	"github.com/prismgate/prism/conformance/internal/expect"
 	"github.com/prismgate/prism/runtime/fault"
 
 	pubsubv1 "github.com/prismgate/prism/gen/go/prism/pubsub/v1"
@@ -133,7 +134,7 @@ func persistentDelivery(t *testing.T, open Open) {
 				require.NotNil(t, e.message)
 				got = append(got, string(e.message.GetPayload()))
 				d.acknowledge(t, e.receipt)
-			case <-time.After(patience):
+			case <-time.After(expect.Patience):
 				require.FailNow(t, "messages do not come", "%d of %d came", len(got), published)
 			}
 		}
@@ -158,7 +159,7 @@ func persistentDelivery(t *testing.T, open Open) {
 	})
 	run("MaxUnacknowledgedIs1000ByDefault", func(t *testing.T, d durables) {
 		payloads := numbers("", 1001)
-		concurrently(t, 7, func(part int) error { return d.publishInBackground(t.Context(), payloads[part*143:(part+1)*143]) })
+		expect.Concurrently(t, 7, func(part int) error { return d.publishInBackground(t.Context(), payloads[part*143:(part+1)*143]) })
 		l := d.listen(t)
 		events := l.messages(t, 1000)
 		l.requireNothing(t)
@@ -168,7 +169,7 @@ func persistentDelivery(t *testing.T, open Open) {
 	run("SlowSubscriberMissesNothing", func(t *testing.T, d durables) {
 		l := listen(t, d.open(func(r *pubsubv1.SubscribeDurableRequest) { r.MaxUnacknowledged = 10_000 }))
 		const published = 400
-		large := string(payload(1, 64<<10))
+		large := string(expect.Bytes(1, 64<<10))
 		for n := range published {
 			d.publish(t, strconv.Itoa(n)+" "+large)
 		}
@@ -200,11 +201,11 @@ func persistentDelivery(t *testing.T, open Open) {
 	run("StreamEndsWithItsContext", func(t *testing.T, d durables) {
 		l := d.listen(t)
 		l.stop()
-		requireCode(t, fault.Canceled, l.err)
+		expect.Code(t, fault.Canceled, l.err)
 		ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 		defer cancel()
 		_, err := start(t, ctx, d.open(nil)).ending(t)
-		requireCode(t, fault.DeadlineExceeded, err)
+		expect.Code(t, fault.DeadlineExceeded, err)
 	})
 	run("MessagesAreNotChangedAfterTheyWereSent", func(t *testing.T, d durables) {
 		d.publish(t, numbers("", 10)...)
@@ -263,9 +264,9 @@ func persistentAcknowledgement(t *testing.T, open Open) {
 		require.NoError(t, err)
 		right := l.message(t).receipt
 		for _, wrong := range append(tampered(right), other.message(t).receipt, elsewhere.message(t).receipt) {
-			requireCode(t, fault.FailedPrecondition, d.tryAcknowledge(t, wrong))
-			requireCode(t, fault.FailedPrecondition, d.tryAcknowledge(t, right, wrong))
-			requireCode(t, fault.FailedPrecondition, d.tryAcknowledge(t, wrong, right))
+			expect.Code(t, fault.FailedPrecondition, d.tryAcknowledge(t, wrong))
+			expect.Code(t, fault.FailedPrecondition, d.tryAcknowledge(t, right, wrong))
+			expect.Code(t, fault.FailedPrecondition, d.tryAcknowledge(t, wrong, right))
 		}
 		l.stop()
 		l = d.listen(t)
@@ -274,13 +275,13 @@ func persistentAcknowledgement(t *testing.T, open Open) {
 		d.acknowledge(t, e.receipt)
 	})
 	run("ReceiptOfASubscriptionThatIsNotThereIsFailedPrecondition", func(t *testing.T, d durables) {
-		requireCode(t, fault.FailedPrecondition, d.tryAcknowledge(t, "receipt"))
+		expect.Code(t, fault.FailedPrecondition, d.tryAcknowledge(t, "receipt"))
 		d.publish(t, "a")
-		requireCode(t, fault.FailedPrecondition, d.tryAcknowledge(t, "receipt"))
+		expect.Code(t, fault.FailedPrecondition, d.tryAcknowledge(t, "receipt"))
 		receipt := d.listen(t).message(t).receipt
 		for topic, subscription := range map[string]string{"topic": "none", "none": "name"} {
 			_, err := d.persistent.Acknowledge(t.Context(), &pubsubv1.AcknowledgeRequest{Topic: topic, Subscription: subscription, Receipts: []string{receipt}})
-			requireCode(t, fault.FailedPrecondition, err)
+			expect.Code(t, fault.FailedPrecondition, err)
 		}
 	})
 	run("ReceiptOfAStreamThatHasEndedIsGoodOrRefused", func(t *testing.T, d durables) {
@@ -288,10 +289,10 @@ func persistentAcknowledgement(t *testing.T, open Open) {
 		l := d.listen(t)
 		receipt := l.message(t).receipt
 		l.stop()
-		eventually(t, "the stream has ended", func() bool { return !unsubscribe(t, d.basic, l.id) })
+		expect.Eventually(t, "the stream has ended", func() bool { return !unsubscribe(t, d.basic, l.id) })
 		err := d.tryAcknowledge(t, receipt)
 		if err != nil {
-			requireCode(t, fault.FailedPrecondition, err)
+			expect.Code(t, fault.FailedPrecondition, err)
 		}
 		next := d.listen(t)
 		d.publish(t, "behind")
@@ -305,7 +306,7 @@ func persistentAcknowledgement(t *testing.T, open Open) {
 		d.publish(t, numbers("", 60)...)
 		l := d.listen(t)
 		receipts := receiptsOf(l.messages(t, 60))
-		concurrently(t, 6, func(int) error { // each settles all
+		expect.Concurrently(t, 6, func(int) error { // each settles all
 			for _, receipt := range receipts {
 				if _, err := d.persistent.Acknowledge(t.Context(), &pubsubv1.AcknowledgeRequest{Topic: "topic", Subscription: "name", Receipts: []string{receipt}}); err != nil {
 					return err
@@ -356,10 +357,10 @@ func persistentForgetting(t *testing.T, open Open) {
 		receipt := l.message(t).receipt
 		d.acknowledge(t, receipt)
 		require.True(t, forget(t, d.basic, l.id))
-		requireCode(t, fault.FailedPrecondition, d.tryAcknowledge(t, receipt))
+		expect.Code(t, fault.FailedPrecondition, d.tryAcknowledge(t, receipt))
 		again := d.listen(t)
 		require.Equal(t, "a", string(again.message(t).message.GetPayload()))
-		requireCode(t, fault.FailedPrecondition, d.tryAcknowledge(t, receipt))
+		expect.Code(t, fault.FailedPrecondition, d.tryAcknowledge(t, receipt))
 	})
 	run("ForgetTakesEffectAfterTheStreamHasEnded", func(t *testing.T, d durables) {
 		d.publish(t, "a")
@@ -418,23 +419,23 @@ func persistentRequests(t *testing.T, open Open) {
 	run("WhatIsOutOfBoundsIsInvalid", func(t *testing.T, d durables) {
 		for _, key := range []string{strings.Repeat("k", 1025), "a\x00"} {
 			_, err := d.persistent.PublishPersistent(t.Context(), &pubsubv1.PublishPersistentRequest{Topic: "topic", OrderingKey: key})
-			requireInvalid(t, "ordering_key", err)
+			expect.Invalid(t, "ordering_key", err)
 		}
 		for _, timeout := range []time.Duration{0, -time.Second, time.Second - 1, 12*time.Hour + 1} {
 			change := func(r *pubsubv1.SubscribeDurableRequest) { r.AcknowledgementTimeout = durationpb.New(timeout) }
-			requireInvalid(t, "acknowledgement_timeout", openFails(t, d.open(change)))
+			expect.Invalid(t, "acknowledgement_timeout", openFails(t, d.open(change)))
 		}
-		requireInvalid(t, "max_unacknowledged", openFails(t, d.open(func(r *pubsubv1.SubscribeDurableRequest) { r.MaxUnacknowledged = 10_001 })))
-		requireInvalid(t, "start_point", openFails(t, d.open(from(3))))
+		expect.Invalid(t, "max_unacknowledged", openFails(t, d.open(func(r *pubsubv1.SubscribeDurableRequest) { r.MaxUnacknowledged = 10_001 })))
+		expect.Invalid(t, "start_point", openFails(t, d.open(from(3))))
 		for _, at := range []*timestamppb.Timestamp{{Seconds: -2208988801}, {Seconds: 10413792000}} {
-			requireInvalid(t, "start_time", openFails(t, d.open(func(r *pubsubv1.SubscribeDurableRequest) {
+			expect.Invalid(t, "start_time", openFails(t, d.open(func(r *pubsubv1.SubscribeDurableRequest) {
 				r.Start = &pubsubv1.SubscribeDurableRequest_StartTime{StartTime: at}
 			})))
 		}
-		requireInvalid(t, "receipts", d.tryAcknowledge(t))
-		requireInvalid(t, "receipts", d.tryAcknowledge(t, ""))
-		requireInvalid(t, "receipts", d.tryAcknowledge(t, strings.Repeat("r", 1025)))
-		requireInvalid(t, "receipts", d.tryAcknowledge(t, numbers("r", 1001)...))
+		expect.Invalid(t, "receipts", d.tryAcknowledge(t))
+		expect.Invalid(t, "receipts", d.tryAcknowledge(t, ""))
+		expect.Invalid(t, "receipts", d.tryAcknowledge(t, strings.Repeat("r", 1025)))
+		expect.Invalid(t, "receipts", d.tryAcknowledge(t, numbers("r", 1001)...))
 	})
 	run("ContextThatHasEndedEndsTheCall", func(t *testing.T, d durables) {
 		d.publish(t, "a")
@@ -464,14 +465,14 @@ func persistentRequests(t *testing.T, open Open) {
 	})
 	run("RequestsAreNotChanged", func(t *testing.T, d durables) {
 		publishing := &pubsubv1.PublishPersistentRequest{Topic: "topic", Payload: []byte("payload"), Metadata: map[string]string{"a": "b"}, OrderingKey: "key"}
-		requireUnchanged(t, publishing, func() error { _, err := d.persistent.PublishPersistent(t.Context(), publishing); return err })
+		expect.Unchanged(t, publishing, func() error { _, err := d.persistent.PublishPersistent(t.Context(), publishing); return err })
 		asking := &pubsubv1.GetLastMessageIDRequest{Topic: "topic"}
-		requireUnchanged(t, asking, func() error { _, err := d.persistent.GetLastMessageID(t.Context(), asking); return err })
+		expect.Unchanged(t, asking, func() error { _, err := d.persistent.GetLastMessageID(t.Context(), asking); return err })
 		subscribing := &pubsubv1.SubscribeDurableRequest{Topic: "topic", Subscription: "name", Start: &pubsubv1.SubscribeDurableRequest_StartPoint{StartPoint: earliest}}
-		requireUnchanged(t, subscribing, func() error {
+		expect.Unchanged(t, subscribing, func() error {
 			l := listen(t, subscribeDurable(d.persistent, subscribing))
 			settling := &pubsubv1.AcknowledgeRequest{Topic: "topic", Subscription: "name", Receipts: []string{l.message(t).receipt}}
-			requireUnchanged(t, settling, func() error { _, err := d.persistent.Acknowledge(t.Context(), settling); return err })
+			expect.Unchanged(t, settling, func() error { _, err := d.persistent.Acknowledge(t.Context(), settling); return err })
 			require.True(t, unsubscribe(t, d.basic, l.id))
 			_, err := l.ending(t)
 			return err

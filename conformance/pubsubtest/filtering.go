@@ -9,6 +9,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/prismgate/prism/conformance/internal/expect"
 	"github.com/prismgate/prism/gen/go/prism"
 
 	pubsubv1 "github.com/prismgate/prism/gen/go/prism/pubsub/v1"
@@ -40,7 +41,7 @@ func Filtering(t *testing.T, open Open) {
 		for _, refused := range refusedFilters() {
 			filter := refused.right + refused.wrong
 			err := openFails(t, to(i, filter, 0))
-			requireInvalid(t, "filter", err)
+			expect.Invalid(t, "filter", err)
 			require.Regexp(t, fmt.Sprintf(`\bbyte %d\b`, len(refused.right)), err.Error(), "the place where %q is wrong", filter)
 		}
 	})
@@ -55,11 +56,11 @@ func Filtering(t *testing.T, open Open) {
 		}
 		for _, filter := range []string{joined(101), nested(51)} {
 			err := openFails(t, to(i, filter, 0))
-			requireInvalid(t, "filter", err)
+			expect.Invalid(t, "filter", err)
 			require.Regexp(t, `\bbyte \d+\b`, err.Error())
 		}
 		for _, filter := range []string{sized(4097), "attributes.x == \"\x00\""} {
-			requireInvalid(t, "filter", openFails(t, to(i, filter, 0)))
+			expect.Invalid(t, "filter", openFails(t, to(i, filter, 0)))
 		}
 	})
 	run("MetadataOfEveryMethodAreAttributes", func(t *testing.T, i *prism.Interfaces) {
@@ -74,7 +75,7 @@ func Filtering(t *testing.T, open Open) {
 	})
 	run("MessageThatIsFilteredOutTakesNoPlaceAndIsNotMissed", func(t *testing.T, i *prism.Interfaces) {
 		l := listen(t, to(i, `attributes.wanted == "yes"`, 1))
-		large := payload(1, 64<<10)
+		large := expect.Bytes(1, 64<<10)
 		publishSome := func(wanted string, n int) error {
 			attributes := map[string]string{"wanted": wanted, "n": strconv.Itoa(n)}
 			_, err := i.PubSubFiltering.PublishWithAttributes(t.Context(), &pubsubv1.PublishWithAttributesRequest{Topic: "topic", Payload: large, Attributes: attributes})
@@ -141,9 +142,9 @@ func Filtering(t *testing.T, open Open) {
 	run("RequestsAreNotChanged", func(t *testing.T, i *prism.Interfaces) {
 		subscribing := &pubsubv1.SubscribeFilteredRequest{Topic: "topic", Filter: `attributes.a == "b"`}
 		publishing := &pubsubv1.PublishWithAttributesRequest{Topic: "topic", Payload: []byte("payload"), Attributes: map[string]string{"a": "b"}}
-		requireUnchanged(t, subscribing, func() error {
+		expect.Unchanged(t, subscribing, func() error {
 			l := listen(t, subscribeFiltered(i.PubSubFiltering, subscribing))
-			requireUnchanged(t, publishing, func() error { _, err := i.PubSubFiltering.PublishWithAttributes(t.Context(), publishing); return err })
+			expect.Unchanged(t, publishing, func() error { _, err := i.PubSubFiltering.PublishWithAttributes(t.Context(), publishing); return err })
 			l.message(t)
 			require.True(t, unsubscribe(t, i.PubSubBasic, l.id))
 			_, err := l.ending(t)

@@ -13,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"google.golang.org/protobuf/proto"
 
+	"github.com/prismgate/prism/conformance/internal/expect"
 	"github.com/prismgate/prism/gen/go/prism"
 	"github.com/prismgate/prism/runtime/fault"
 
@@ -102,7 +103,7 @@ func live(t *testing.T, open Open, to toTopic) {
 	})
 	run("SlowSubscriberIsToldHowManyItMissed", func(t *testing.T, i *prism.Interfaces) {
 		l := listen(t, to(i, "topic", 1))
-		overflow(t, l, 8, func(n int) error { return publishPayload(t.Context(), i, n, payload(n, 128<<10)) })
+		overflow(t, l, 8, func(n int) error { return publishPayload(t.Context(), i, n, expect.Bytes(n, 128<<10)) })
 		// Nothing is left over: what is published now comes, and nothing before it.
 		publish(t, i.PubSubBasic, "topic", "behind")
 		require.Equal(t, "behind", string(l.message(t).message.GetPayload()))
@@ -129,7 +130,7 @@ func live(t *testing.T, open Open, to toTopic) {
 		}
 	})
 	run("BufferSizeIsAtMost65536", func(t *testing.T, i *prism.Interfaces) {
-		requireInvalid(t, "buffer_size", openFails(t, to(i, "topic", 65537)))
+		expect.Invalid(t, "buffer_size", openFails(t, to(i, "topic", 65537)))
 		listen(t, to(i, "topic", 65536))
 	})
 	run("UnsubscribeEndsTheStreamWithOK", func(t *testing.T, i *prism.Interfaces) {
@@ -155,17 +156,17 @@ func live(t *testing.T, open Open, to toTopic) {
 	run("UnsubscribeAfterTheEndIsUnsubscribedFalse", func(t *testing.T, i *prism.Interfaces) {
 		l := listen(t, all(i))
 		l.stop()
-		eventually(t, "the subscription has ended", func() bool { return !unsubscribe(t, i.PubSubBasic, l.id) })
+		expect.Eventually(t, "the subscription has ended", func() bool { return !unsubscribe(t, i.PubSubBasic, l.id) })
 	})
 	run("StreamEndsWithItsContext", func(t *testing.T, i *prism.Interfaces) {
 		l := listen(t, all(i))
 		l.stop()
-		requireCode(t, fault.Canceled, l.err)
+		expect.Code(t, fault.Canceled, l.err)
 		ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 		defer cancel()
 		l = start(t, ctx, all(i))
 		_, err := l.ending(t)
-		requireCode(t, fault.DeadlineExceeded, err)
+		expect.Code(t, fault.DeadlineExceeded, err)
 	})
 	run("StreamEndsWithTheErrorOfSend", func(t *testing.T, i *prism.Interfaces) {
 		for failAt := range 3 {
@@ -212,7 +213,7 @@ func live(t *testing.T, open Open, to toTopic) {
 			want = append(want, numbers(fmt.Sprint(p, "-"), each)...)
 		}
 		const visitors, visits = 2, 10
-		concurrently(t, publishers+visitors, func(n int) error {
+		expect.Concurrently(t, publishers+visitors, func(n int) error {
 			if n < publishers {
 				for m, p := range numbers(fmt.Sprint(n, "-"), each) {
 					if err := publishPayload(t.Context(), i, m, []byte(p)); err != nil {
@@ -238,7 +239,7 @@ func live(t *testing.T, open Open, to toTopic) {
 		l := listen(t, all(one))
 		publish(t, other.PubSubBasic, "topic", "other")
 		_, err := other.PubSubBasic.Unsubscribe(t.Context(), &pubsubv1.UnsubscribeRequest{SubscriptionId: l.id})
-		requireCode(t, fault.FailedPrecondition, err)
+		expect.Code(t, fault.FailedPrecondition, err)
 		publish(t, one.PubSubBasic, "topic", "one")
 		require.Equal(t, "one", string(l.message(t).message.GetPayload()))
 	})
@@ -284,7 +285,7 @@ func publishers(i *prism.Interfaces) map[string]func(t *testing.T, topic, payloa
 
 // publishPayload publishes a message that carries its number, as every payload has many bytes.
 func publishPayload(ctx context.Context, i *prism.Interfaces, n int, payload []byte) error {
-	ctx, cancel := context.WithTimeout(ctx, patience)
+	ctx, cancel := context.WithTimeout(ctx, expect.Patience)
 	defer cancel()
 	_, err := i.PubSubBasic.Publish(ctx, &pubsubv1.PublishRequest{Topic: "topic", Payload: payload, Metadata: map[string]string{"n": strconv.Itoa(n)}})
 	return err
@@ -330,7 +331,7 @@ func overflow(t *testing.T, l *listener, first int, publish func(n int) error) i
 // requireRoom fails unless a subscriber that does not read is sent n messages all the same.
 func requireRoom(t *testing.T, i *prism.Interfaces, l *listener, n int) {
 	t.Helper()
-	concurrently(t, 4, func(part int) error {
+	expect.Concurrently(t, 4, func(part int) error {
 		for m := part; m < n; m += 4 {
 			if err := publishPayload(t.Context(), i, m, []byte(strconv.Itoa(m))); err != nil {
 				return err

@@ -12,6 +12,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/prismgate/prism/conformance/internal/expect"
 	"github.com/prismgate/prism/gen/go/prism"
 
 	pubsubv1 "github.com/prismgate/prism/gen/go/prism/pubsub/v1"
@@ -67,7 +68,7 @@ func Ordering(t *testing.T, open Open) {
 	run("OverlappingCallsHaveOneOrderForEverySubscriber", func(t *testing.T, i *prism.Interfaces) {
 		const publishers, each = 6, 30
 		listeners := []*listener{listen(t, orderedAt(i, latest)), listen(t, orderedAt(i, latest))}
-		concurrently(t, publishers, func(p int) error {
+		expect.Concurrently(t, publishers, func(p int) error {
 			for n := range each {
 				request := &pubsubv1.PublishOrderedRequest{Topic: "topic", OrderingKey: "shared", Payload: fmt.Appendf(nil, "%d-%d", p, n)}
 				if _, err := i.PubSubOrdering.PublishOrdered(t.Context(), request); err != nil {
@@ -103,7 +104,7 @@ func Ordering(t *testing.T, open Open) {
 	run("KeyIs1To1024BytesWithoutNUL", func(t *testing.T, i *prism.Interfaces) {
 		for _, key := range []string{"", strings.Repeat("k", 1025), strings.Repeat("é", 513), "\x00", "a\x00"} {
 			_, err := i.PubSubOrdering.PublishOrdered(t.Context(), &pubsubv1.PublishOrderedRequest{Topic: "topic", OrderingKey: key})
-			requireInvalid(t, "ordering_key", err)
+			expect.Invalid(t, "ordering_key", err)
 		}
 	})
 	run("StartIsTheLatestUnlessSaid", func(t *testing.T, i *prism.Interfaces) {
@@ -122,7 +123,7 @@ func Ordering(t *testing.T, open Open) {
 		require.Equal(t, append(numbers("before-", 5), "behind"), early.payloads(t, 6))
 	})
 	run("StartPointIsOneOfTheEnum", func(t *testing.T, i *prism.Interfaces) {
-		requireInvalid(t, "start_point", openFails(t, orderedAt(i, 3)))
+		expect.Invalid(t, "start_point", openFails(t, orderedAt(i, 3)))
 	})
 	run("ResumesBehindEveryMessage", func(t *testing.T, i *prism.Interfaces) {
 		var want []string
@@ -220,15 +221,15 @@ func Ordering(t *testing.T, open Open) {
 		publishOrdered(t, i.PubSubOrdering, "key", "message")
 		resume := l.message(t).resume
 		request := &pubsubv1.SubscribeOrderedRequest{Topic: "other", Start: &pubsubv1.SubscribeOrderedRequest_StartAfterResumeId{StartAfterResumeId: resume}}
-		requireInvalid(t, "start_after_resume_id", openFails(t, subscribeOrdered(i.PubSubOrdering, request)))
+		expect.Invalid(t, "start_after_resume_id", openFails(t, subscribeOrdered(i.PubSubOrdering, request)))
 		for _, id := range append(tampered(resume), "", strings.Repeat("x", 4096), strings.Repeat("x", 4097)) {
-			requireInvalid(t, "start_after_resume_id", openFails(t, orderedBehind(i, id)))
+			expect.Invalid(t, "start_after_resume_id", openFails(t, orderedBehind(i, id)))
 		}
 	})
 	run("SlowSubscriberMissesNoOrderedMessage", func(t *testing.T, i *prism.Interfaces) {
 		l := listen(t, subscribeOrdered(i.PubSubOrdering, &pubsubv1.SubscribeOrderedRequest{Topic: "topic", BufferSize: 1}))
 		const published = 400
-		large := string(payload(1, 64<<10))
+		large := string(expect.Bytes(1, 64<<10))
 		for n := range published {
 			publishOrdered(t, i.PubSubOrdering, "key", strconv.Itoa(n)+" "+large)
 		}
@@ -238,7 +239,7 @@ func Ordering(t *testing.T, open Open) {
 	})
 	run("SlowSubscriberMissesOthersAndIsToldHowMany", func(t *testing.T, i *prism.Interfaces) {
 		l := listen(t, subscribeOrdered(i.PubSubOrdering, &pubsubv1.SubscribeOrderedRequest{Topic: "topic", BufferSize: 2}))
-		ordered, large := 0, payload(1, 64<<10)
+		ordered, large := 0, expect.Bytes(1, 64<<10)
 		for round := 16; ; round *= 2 {
 			require.LessOrEqual(t, round, 4096, "the buffer has no bound")
 			before := ordered
@@ -282,7 +283,7 @@ func Ordering(t *testing.T, open Open) {
 		one, other := open(t), open(t)
 		resume := publishFirst(t, one)
 		publishFirst(t, other)
-		requireInvalid(t, "start_after_resume_id", openFails(t, orderedBehind(other, resume)))
+		expect.Invalid(t, "start_after_resume_id", openFails(t, orderedBehind(other, resume)))
 	})
 	run("PayloadAndMetadataArriveWholeOrAreInvalid", func(t *testing.T, i *prism.Interfaces) {
 		l := listen(t, orderedAt(i, latest))
@@ -315,9 +316,9 @@ func Ordering(t *testing.T, open Open) {
 	})
 	run("RequestsAreNotChanged", func(t *testing.T, i *prism.Interfaces) {
 		publishing := &pubsubv1.PublishOrderedRequest{Topic: "topic", OrderingKey: "key", Payload: []byte("payload"), Metadata: map[string]string{"a": "b"}}
-		requireUnchanged(t, publishing, func() error { _, err := i.PubSubOrdering.PublishOrdered(t.Context(), publishing); return err })
+		expect.Unchanged(t, publishing, func() error { _, err := i.PubSubOrdering.PublishOrdered(t.Context(), publishing); return err })
 		subscribing := &pubsubv1.SubscribeOrderedRequest{Topic: "topic", Start: &pubsubv1.SubscribeOrderedRequest_StartPoint{StartPoint: earliest}}
-		requireUnchanged(t, subscribing, func() error {
+		expect.Unchanged(t, subscribing, func() error {
 			l := listen(t, subscribeOrdered(i.PubSubOrdering, subscribing))
 			l.message(t)
 			require.True(t, unsubscribe(t, i.PubSubBasic, l.id))

@@ -14,6 +14,7 @@ import (
 	"google.golang.org/protobuf/types/known/durationpb"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
+	"github.com/prismgate/prism/conformance/internal/expect"
 	"github.com/prismgate/prism/gen/go/prism"
 	"github.com/prismgate/prism/runtime/fault"
 
@@ -197,7 +198,7 @@ func persistentPublishing(t *testing.T, open Open) {
 	run("OverlappingCallsKeepTheOrderOfEachCaller", func(t *testing.T, d durables) {
 		const publishers, each = 6, 25
 		l := d.listen(t)
-		concurrently(t, publishers, func(p int) error {
+		expect.Concurrently(t, publishers, func(p int) error {
 			for n := range each {
 				request := &pubsubv1.PublishPersistentRequest{Topic: "topic", OrderingKey: "shared", Payload: fmt.Appendf(nil, "%d-%d", p, n)}
 				if _, err := d.persistent.PublishPersistent(t.Context(), request); err != nil {
@@ -252,13 +253,13 @@ func persistentPublishing(t *testing.T, open Open) {
 		e := l.message(t)
 		require.Equal(t, "one", string(e.message.GetPayload()))
 		require.Equal(t, "other", string(there.message(t).message.GetPayload()))
-		requireCode(t, fault.FailedPrecondition, other.tryAcknowledge(t, e.receipt))
-		requireInvalid(t, "start_after_message_id", openFails(t, other.open(func(r *pubsubv1.SubscribeDurableRequest) {
+		expect.Code(t, fault.FailedPrecondition, other.tryAcknowledge(t, e.receipt))
+		expect.Invalid(t, "start_after_message_id", openFails(t, other.open(func(r *pubsubv1.SubscribeDurableRequest) {
 			fromID(id)(r)
 			r.Subscription = "new"
 		})))
 		_, err := other.basic.Unsubscribe(t.Context(), &pubsubv1.UnsubscribeRequest{SubscriptionId: l.id, Forget: true})
-		requireCode(t, fault.FailedPrecondition, err)
+		expect.Code(t, fault.FailedPrecondition, err)
 		one.acknowledge(t, e.receipt)
 	})
 }
@@ -300,7 +301,7 @@ func persistentStarts(t *testing.T, open Open) {
 	run("MessageIdOfElsewhereIsInvalid", func(t *testing.T, d durables) {
 		id := d.publish(t, "message")[0]
 		for _, wrong := range append(tampered(id), "", strings.Repeat("x", 256), strings.Repeat("x", 257)) {
-			requireInvalid(t, "start_after_message_id", openFails(t, d.open(fromID(wrong))))
+			expect.Invalid(t, "start_after_message_id", openFails(t, d.open(fromID(wrong))))
 		}
 		l := d.listen(t) // a refused call has created nothing: this one's start counts
 		require.Equal(t, "message", string(l.message(t).message.GetPayload()))
@@ -314,7 +315,7 @@ func persistentStarts(t *testing.T, open Open) {
 			if n > 0 {
 				require.True(t, times[n].After(times[n-1]), "the clock has moved on")
 			}
-			pass(t, 5*time.Millisecond)
+			expect.Pause(t, 5*time.Millisecond)
 		}
 		for name, c := range map[string]struct {
 			at   time.Time
@@ -351,7 +352,7 @@ func persistentStarts(t *testing.T, open Open) {
 				require.Equal(t, strconv.Itoa(n), string(l.message(t).message.GetPayload()))
 				expected++
 			}
-			pass(t, 10*time.Millisecond)
+			expect.Pause(t, 10*time.Millisecond)
 		}
 	})
 	run("StartAndTimeoutOfOneThatIsThereAreIgnored", func(t *testing.T, d durables) {
@@ -384,7 +385,7 @@ func persistentStarts(t *testing.T, open Open) {
 			select {
 			case e := <-events:
 				got = append(got, string(e.message.GetPayload()))
-			case <-time.After(patience):
+			case <-time.After(expect.Patience):
 				require.FailNow(t, "messages do not come", "%v", got)
 			}
 		}

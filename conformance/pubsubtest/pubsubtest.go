@@ -10,18 +10,16 @@ package pubsubtest
 
 import (
 	"context"
-	"encoding/binary"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
 	"google.golang.org/protobuf/proto"
 
+	"github.com/prismgate/prism/conformance/internal/expect"
 	"github.com/prismgate/prism/gen/go/prism"
 	"github.com/prismgate/prism/runtime/fault"
 
@@ -37,73 +35,15 @@ const (
 	moment = 60 * time.Millisecond
 )
 
-// patience is how long a suite waits for what the contract promises without a bound: long enough for a loaded machine.
-var patience = 30 * time.Second
-
 // errSend is what a case's send function fails with.
 var errSend = errors.New("pubsubtest: send fails")
-
-// payload returns bytes that differ from those of other seeds, and that no compression makes smaller.
-func payload(seed, size int) []byte {
-	made := make([]byte, size)
-	var key [32]byte
-	binary.LittleEndian.PutUint64(key[:], uint64(seed))
-	_, _ = rand.NewChaCha8(key).Read(made) // never fails
-	return made
-}
-
-// requireCode fails unless err has a code.
-func requireCode(t *testing.T, want fault.Code, err error) {
-	t.Helper()
-	if got := fault.CodeOf(err); got != want {
-		require.FailNow(t, "wrong code", "got %s, want %s; the error is: %v", got, want, err)
-	}
-}
-
-// requireInvalid fails unless err is INVALID_ARGUMENT and names a field.
-func requireInvalid(t *testing.T, field string, err error) {
-	t.Helper()
-	requireCode(t, fault.InvalidArgument, err)
-	require.Contains(t, err.Error(), field, "the error names the field")
-}
-
-// eventually fails when a condition does not hold before patience ends.
-func eventually(t *testing.T, what string, holds func() bool) {
-	t.Helper()
-	for end := time.Now().Add(patience); !holds(); {
-		require.False(t, time.Now().After(end), "%s: not within %s", what, patience)
-		pass(t, 2*time.Millisecond)
-	}
-}
 
 // patiently returns a context for streams that would last for ever if something were wrong. It leaves time for many steps, each of which patience is meant for.
 func patiently(t *testing.T) context.Context {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 6*patience)
+	ctx, cancel := context.WithTimeout(t.Context(), 6*expect.Patience)
 	t.Cleanup(cancel)
 	return ctx
-}
-
-// pass lets time pass.
-func pass(t *testing.T, d time.Duration) {
-	t.Helper()
-	select {
-	case <-time.After(d):
-	case <-t.Context().Done():
-		require.FailNow(t, "the test's context has ended")
-	}
-}
-
-// concurrently runs a function n times at once and returns when all have returned.
-func concurrently(t *testing.T, n int, run func(i int) error) {
-	t.Helper()
-	errs := make([]error, n)
-	var group sync.WaitGroup
-	for i := range n {
-		group.Go(func() { errs[i] = run(i) })
-	}
-	group.Wait()
-	require.NoError(t, errors.Join(errs...))
 }
 
 // event is one message of a subscription's stream, of whichever interface. One of the first three is set.
@@ -214,8 +154,8 @@ func (l *listener) next(t *testing.T) event {
 		return e
 	case <-l.done:
 		require.FailNow(t, "the stream has ended", "with: %v", l.err)
-	case <-time.After(patience):
-		require.FailNow(t, "no message comes", "within %s", patience)
+	case <-time.After(expect.Patience):
+		require.FailNow(t, "no message comes", "within %s", expect.Patience)
 	}
 	return event{}
 }
@@ -275,14 +215,14 @@ func (l *listener) requireNothing(t *testing.T) {
 // ending reads the stream to its end and returns how many messages came before, and the error.
 func (l *listener) ending(t *testing.T) (int, error) {
 	t.Helper()
-	patient := time.After(patience)
+	patient := time.After(expect.Patience)
 	for n := 0; ; n++ {
 		select {
 		case <-l.events:
 		case <-l.done:
 			return n, l.err
 		case <-patient:
-			require.FailNow(t, "the stream does not end", "within %s", patience)
+			require.FailNow(t, "the stream does not end", "within %s", expect.Patience)
 		}
 	}
 }
@@ -296,7 +236,7 @@ func (l *listener) stop() {
 // publish and the like are for cases about something else: they fail the test when the call fails.
 func publish(t *testing.T, basic pubsubv1.Basic, topic, payload string) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	ctx, cancel := context.WithTimeout(t.Context(), expect.Patience)
 	defer cancel()
 	_, err := basic.Publish(ctx, &pubsubv1.PublishRequest{Topic: topic, Payload: []byte(payload)})
 	require.NoError(t, err, "Publish to %s", topic)
@@ -359,10 +299,7 @@ type call struct {
 // requireContextRules checks that each call tells CANCELED and DEADLINE_EXCEEDED when its context has ended.
 func requireContextRules(t *testing.T, calls []call) {
 	t.Helper()
-	canceled, cancel := context.WithCancel(t.Context())
-	cancel()
-	late, cancel := context.WithDeadline(t.Context(), time.Now().Add(-time.Second))
-	defer cancel()
+	canceled, late := expect.Ended(t)
 	for _, call := range calls {
 		if got := fault.CodeOf(call.call(canceled)); got != fault.Canceled {
 			require.FailNow(t, "wrong code", "%s in a canceled context: got %s, want CANCELED", call.name, got)
@@ -379,7 +316,7 @@ func requireNameRules(t *testing.T, field string, with func(ctx context.Context,
 	for _, name := range []string{"", strings.Repeat("n", 201), "a b", "a/b", "a*", "*", ">", "a:b", "é", "a\x00", "a\n", "a,b", "{a}", "a%"} {
 		err := with(t.Context(), name)
 		require.Error(t, err, "the %s %.20q is accepted", field, name)
-		requireInvalid(t, field, err)
+		expect.Invalid(t, field, err)
 	}
 }
 
@@ -401,18 +338,18 @@ func requirePublishRules(t *testing.T, l *listener, metadataField string, publis
 		{nil, nil},
 		{every, map[string]string{"a": ""}},
 		{[]byte("\xff\xfe"), map[string]string{"a-b_c.d": "日本語 \x00 \" ' \r\n", "0": "\u2028"}},
-		{payload(1, maxPayload), many},
+		{expect.Bytes(1, maxPayload), many},
 		{nil, map[string]string{strings.Repeat("k", 128): strings.Repeat("v", 4096), "b": strings.Repeat("é", 2048), "c": strings.Repeat("v", 4096), "d": strings.Repeat("v", 3965)}},
 	} {
 		require.NoError(t, publish(t.Context(), valid.payload, valid.metadata))
 		got := l.message(t).message
-		requireBytes(t, valid.payload, got.GetPayload())
+		expect.EqualBytes(t, valid.payload, got.GetPayload())
 		require.Len(t, got.GetMetadata(), len(valid.metadata))
 		for key, want := range valid.metadata {
-			requireBytes(t, []byte(want), []byte(got.GetMetadata()[key]))
+			expect.EqualBytes(t, []byte(want), []byte(got.GetMetadata()[key]))
 		}
 	}
-	requireInvalid(t, "payload", publish(t.Context(), payload(1, maxPayload+1), nil))
+	expect.Invalid(t, "payload", publish(t.Context(), expect.Bytes(1, maxPayload+1), nil))
 	many["one-more"] = ""
 	for name, metadata := range map[string]map[string]string{
 		"65 entries":             many,
@@ -427,24 +364,8 @@ func requirePublishRules(t *testing.T, l *listener, metadataField string, publis
 	} {
 		err := publish(t.Context(), nil, metadata)
 		require.Error(t, err, "metadata is accepted that is not allowed: %s", name)
-		requireInvalid(t, metadataField, err)
+		expect.Invalid(t, metadataField, err)
 	}
 	require.NoError(t, publish(t.Context(), []byte("behind"), nil))
 	require.Equal(t, "behind", string(l.message(t).message.GetPayload()), "a refused message is not delivered")
-}
-
-// requireBytes compares payloads, and prints little when they are large.
-func requireBytes(t *testing.T, want, got []byte) {
-	t.Helper()
-	if string(want) != string(got) {
-		require.FailNow(t, "wrong bytes", "got %d bytes %.40q, want %d bytes %.40q", len(got), got, len(want), want)
-	}
-}
-
-// requireUnchanged runs a call and fails when its request has changed afterwards.
-func requireUnchanged(t *testing.T, request proto.Message, run func() error) {
-	t.Helper()
-	before := proto.Clone(request)
-	require.NoError(t, run())
-	require.True(t, proto.Equal(before, request), "%s was changed by the call", request.ProtoReflect().Descriptor().Name())
 }

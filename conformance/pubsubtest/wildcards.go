@@ -8,6 +8,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/prismgate/prism/conformance/internal/expect"
 	"github.com/prismgate/prism/gen/go/prism"
 
 	pubsubv1 "github.com/prismgate/prism/gen/go/prism/pubsub/v1"
@@ -96,7 +97,7 @@ func Wildcards(t *testing.T, open Open) {
 			" ", "a b", "a/*", "a:b", "é", "a.?", "{a}", "[a]", "#", "+", "a.#", "a\x00", "\n", "a.*\n", strings.Repeat("p", 201), strings.Repeat("*.", 101),
 		} {
 			err := openFails(t, to(i, pattern, 0))
-			requireInvalid(t, "pattern", err)
+			expect.Invalid(t, "pattern", err)
 		}
 	})
 	run("TopicsThatComeToBeLaterMatch", func(t *testing.T, i *prism.Interfaces) {
@@ -128,7 +129,7 @@ func Wildcards(t *testing.T, open Open) {
 		overflow(t, l, 9, func(n int) error {
 			// What does not match is not missed either.
 			for _, topic := range []string{"topic", "topic.a.b", topics[n%len(topics)]} {
-				_, err := i.PubSubBasic.Publish(t.Context(), &pubsubv1.PublishRequest{Topic: topic, Payload: payload(n, 64<<10), Metadata: map[string]string{"n": strconv.Itoa(n)}})
+				_, err := i.PubSubBasic.Publish(t.Context(), &pubsubv1.PublishRequest{Topic: topic, Payload: expect.Bytes(n, 64<<10), Metadata: map[string]string{"n": strconv.Itoa(n)}})
 				if err != nil {
 					return err
 				}
@@ -164,7 +165,7 @@ func Wildcards(t *testing.T, open Open) {
 	})
 	run("RequestsAreNotChanged", func(t *testing.T, i *prism.Interfaces) {
 		request := &pubsubv1.SubscribePatternRequest{Pattern: "a.*"}
-		requireUnchanged(t, request, func() error {
+		expect.Unchanged(t, request, func() error {
 			l := listen(t, subscribePattern(i.PubSubWildcards, request))
 			publish(t, i.PubSubBasic, "a.b", "message")
 			l.message(t)

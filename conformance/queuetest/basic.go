@@ -15,6 +15,7 @@ import (
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/durationpb"
 
+	"github.com/prismgate/prism/conformance/internal/expect"
 	"github.com/prismgate/prism/runtime/fault"
 
 	queuev1 "github.com/prismgate/prism/gen/go/prism/queue/v1"
@@ -42,7 +43,7 @@ func Basic(t *testing.T, open Open) {
 		message := dequeue(t, basic, "queue")
 		require.NotNil(t, message)
 		require.Equal(t, response.GetMessageId(), message.GetMessageId())
-		requireBytes(t, []byte("payload"), message.GetPayload())
+		expect.EqualBytes(t, []byte("payload"), message.GetPayload())
 		require.Equal(t, metadata, message.GetMetadata())
 		requireAbout(t, begin, time.Now(), message.GetEnqueueTime())
 		require.Zero(t, message.GetEnqueueTime().GetNanos()%1_000_000, "enqueue_time is in whole milliseconds")
@@ -72,13 +73,13 @@ func Basic(t *testing.T, open Open) {
 			}
 			for range 1 + (round*7)%4 {
 				if taken < put {
-					requireBytes(t, fmt.Append(nil, taken), dequeue(t, basic, "queue").GetPayload())
+					expect.EqualBytes(t, fmt.Append(nil, taken), dequeue(t, basic, "queue").GetPayload())
 					taken++
 				}
 			}
 		}
 		for ; taken < put; taken++ {
-			requireBytes(t, fmt.Append(nil, taken), dequeue(t, basic, "queue").GetPayload())
+			expect.EqualBytes(t, fmt.Append(nil, taken), dequeue(t, basic, "queue").GetPayload())
 		}
 		requireEmpty(t, basic, "queue")
 	})
@@ -87,7 +88,7 @@ func Basic(t *testing.T, open Open) {
 		for range 3 {
 			message := peek(t, basic, "queue")
 			require.NotNil(t, message)
-			requireBytes(t, []byte("first"), message.GetPayload())
+			expect.EqualBytes(t, []byte("first"), message.GetPayload())
 			require.Zero(t, message.GetReceiveCount(), "Peek does not count")
 		}
 		shown, taken := peek(t, basic, "queue"), dequeue(t, basic, "queue")
@@ -99,7 +100,7 @@ func Basic(t *testing.T, open Open) {
 	run("MessageIdIsASCIIAndUniqueInTheNamespace", func(t *testing.T, basic queuev1.Basic) {
 		var mu sync.Mutex
 		seen := make(map[string]bool)
-		concurrently(t, 6, func(i int) error {
+		expect.Concurrently(t, 6, func(i int) error {
 			for range 30 {
 				response, err := basic.Enqueue(t.Context(), &queuev1.EnqueueRequest{Queue: fmt.Sprint("queue-", i%3), Payload: []byte("the same")})
 				if err != nil {
@@ -125,11 +126,11 @@ func Basic(t *testing.T, open Open) {
 		for i := range every {
 			every[i] = byte(i)
 		}
-		for _, want := range [][]byte{nil, {}, every, {0}, {0, 0}, []byte("\xff\xfe"), []byte("\r\n"), bytes.Repeat([]byte{0xc3}, 3), content(1, maxPayload)} {
+		for _, want := range [][]byte{nil, {}, every, {0}, {0, 0}, []byte("\xff\xfe"), []byte("\r\n"), bytes.Repeat([]byte{0xc3}, 3), expect.Bytes(1, maxPayload)} {
 			enqueue(t, basic, "queue", string(want))
 			message := dequeue(t, basic, "queue")
 			require.NotNil(t, message)
-			requireBytes(t, want, message.GetPayload())
+			expect.EqualBytes(t, want, message.GetPayload())
 		}
 	})
 	run("MetadataComesEntryForEntry", func(t *testing.T, basic queuev1.Basic) {
@@ -166,7 +167,7 @@ func Basic(t *testing.T, open Open) {
 			response, err := basic.Dequeue(t.Context(), &queuev1.DequeueRequest{Queue: "queue", WaitTime: wait})
 			require.NoError(t, err)
 			require.False(t, response.GetFound())
-			require.Less(t, time.Since(begin), patience, "it does not wait")
+			require.Less(t, time.Since(begin), expect.Patience, "it does not wait")
 		}
 	})
 	run("DequeueWaitsAsLongAsItMay", func(t *testing.T, basic queuev1.Basic) {
@@ -176,12 +177,12 @@ func Basic(t *testing.T, open Open) {
 		require.False(t, response.GetFound())
 		require.Nil(t, response.GetMessage())
 		require.GreaterOrEqual(t, time.Since(begin), short, "it waits for its wait_time")
-		require.Less(t, time.Since(begin), short+patience)
+		require.Less(t, time.Since(begin), short+expect.Patience)
 	})
 	run("DequeueEndsToWaitWhenAMessageComes", func(t *testing.T, basic queuev1.Basic) {
 		for round := range 5 {
 			answers := waitInDequeue(t.Context(), basic, "queue", 30*time.Second)
-			pause(t, time.Duration(round)*10*time.Millisecond)
+			expect.Pause(t, time.Duration(round)*10*time.Millisecond)
 			id := enqueue(t, basic, "queue", "payload")
 			got := receive(t, answers)
 			require.NoError(t, got.err)
@@ -193,7 +194,7 @@ func Basic(t *testing.T, open Open) {
 		enqueue(t, basic, "queue", "payload")
 		got := receive(t, waitInDequeue(t.Context(), basic, "queue", 30*time.Second))
 		require.NoError(t, got.err)
-		requireBytes(t, []byte("payload"), got.message.GetPayload())
+		expect.EqualBytes(t, []byte("payload"), got.message.GetPayload())
 	})
 	run("WaitTimeIs0To30Seconds", func(t *testing.T, basic queuev1.Basic) {
 		enqueue(t, basic, "queue", "payload")
@@ -201,7 +202,7 @@ func Basic(t *testing.T, open Open) {
 			{Nanos: -1}, durationpb.New(-time.Second), durationpb.New(30*time.Second + 1), durationpb.New(time.Hour), durationpb.New(math.MaxInt64), {Seconds: 315_576_000_000},
 		} {
 			_, err := basic.Dequeue(t.Context(), &queuev1.DequeueRequest{Queue: "queue", WaitTime: wrong})
-			requireInvalid(t, "wait_time", err)
+			expect.Invalid(t, "wait_time", err)
 		}
 		requireOrder(t, basic, "queue", "payload")
 	})
@@ -213,7 +214,7 @@ func Basic(t *testing.T, open Open) {
 		for range callers {
 			go func() { answers <- <-waitInDequeue(ctx, basic, "queue", 30*time.Second) }()
 		}
-		pause(t, 20*time.Millisecond)
+		expect.Pause(t, 20*time.Millisecond)
 		want := make(map[string]bool)
 		for range messages {
 			want[enqueue(t, basic, "queue", "payload")] = true
@@ -226,7 +227,7 @@ func Basic(t *testing.T, open Open) {
 		}
 		cancel()
 		for range callers - messages {
-			requireCode(t, fault.Canceled, receive(t, answers).err)
+			expect.Code(t, fault.Canceled, receive(t, answers).err)
 		}
 		requireEmpty(t, basic, "queue")
 	})
@@ -238,7 +239,7 @@ func Basic(t *testing.T, open Open) {
 	run("WaitingEndsWithTheDeadline", func(t *testing.T, basic queuev1.Basic) {
 		ctx, cancel := context.WithTimeout(t.Context(), short)
 		defer cancel()
-		requireCode(t, fault.DeadlineExceeded, receive(t, waitInDequeue(ctx, basic, "queue", 30*time.Second)).err)
+		expect.Code(t, fault.DeadlineExceeded, receive(t, waitInDequeue(ctx, basic, "queue", 30*time.Second)).err)
 	})
 	run("CancelledCallsLeaveMessagesToOthers", func(t *testing.T, basic queuev1.Basic) {
 		// Some calls end just when messages come: what they do not answer with is still there, or was taken when the call's end crossed it.
@@ -252,7 +253,7 @@ func Basic(t *testing.T, open Open) {
 		for _, answers := range ended {
 			receive(t, answers)
 		}
-		eventually(t, "the call that goes on waiting is served", func() bool {
+		expect.Eventually(t, "the call that goes on waiting is served", func() bool {
 			enqueue(t, basic, "queue", "payload")
 			select {
 			case got := <-stays:
@@ -302,7 +303,7 @@ func Basic(t *testing.T, open Open) {
 		for round := range 10 {
 			var first sync.Map
 			var enqueued atomic.Int64
-			concurrently(t, 6, func(i int) error {
+			expect.Concurrently(t, 6, func(i int) error {
 				response, err := basic.Enqueue(t.Context(), &queuev1.EnqueueRequest{Queue: "queue", Payload: fmt.Append(nil, i), IdempotencyKey: fmt.Sprint("key-", round)})
 				if err != nil {
 					return err
@@ -325,12 +326,12 @@ func Basic(t *testing.T, open Open) {
 	})
 	run("RequestsAreNotChanged", func(t *testing.T, basic queuev1.Basic) {
 		enqueuing := &queuev1.EnqueueRequest{Queue: "queue", Payload: []byte("payload"), Metadata: map[string]string{"key": "value"}, IdempotencyKey: "key"}
-		requireUnchanged(t, enqueuing, func() error { _, err := basic.Enqueue(t.Context(), enqueuing); return err })
+		expect.Unchanged(t, enqueuing, func() error { _, err := basic.Enqueue(t.Context(), enqueuing); return err })
 		peeking := &queuev1.PeekRequest{Queue: "queue"}
-		requireUnchanged(t, peeking, func() error { _, err := basic.Peek(t.Context(), peeking); return err })
+		expect.Unchanged(t, peeking, func() error { _, err := basic.Peek(t.Context(), peeking); return err })
 		dequeuing := &queuev1.DequeueRequest{Queue: "queue", WaitTime: durationpb.New(time.Millisecond)}
-		requireUnchanged(t, dequeuing, func() error { _, err := basic.Dequeue(t.Context(), dequeuing); return err })
-		requireUnchanged(t, enqueuing, func() error { return nil })
+		expect.Unchanged(t, dequeuing, func() error { _, err := basic.Dequeue(t.Context(), dequeuing); return err })
+		expect.Unchanged(t, enqueuing, func() error { return nil })
 	})
 	run("ResponsesAreNotChangedAfterwards", func(t *testing.T, basic queuev1.Basic) {
 		enqueue(t, basic, "queue", "payload")
@@ -353,7 +354,7 @@ func Basic(t *testing.T, open Open) {
 	})
 	t.Run("OneQueueIsLinearizable", func(t *testing.T) {
 		t.Parallel()
-		requireLinearizable(t, recordQueue(t, open(t).QueueBasic, nil))
+		expect.Linearizable(t, queueModel(), recordQueue(t, open(t).QueueBasic, nil))
 	})
 	t.Run("NamespacesAreSeparate", func(t *testing.T) {
 		t.Parallel()
@@ -411,7 +412,7 @@ func requireCountsOnce(t *testing.T, basic queuev1.Basic, put enqueueing) {
 	repeat(basicEnqueueing(basic))
 	message := await(t, basic, "queue")
 	require.Equal(t, id, message.GetMessageId())
-	requireBytes(t, []byte("first"), message.GetPayload())
+	expect.EqualBytes(t, []byte("first"), message.GetPayload())
 	require.Equal(t, map[string]string{"n": "1"}, message.GetMetadata())
 	repeat(put) // the message is gone, and the key counts still
 	repeat(basicEnqueueing(basic))
@@ -424,7 +425,7 @@ func requireEachOnce(t *testing.T, basic queuev1.Basic, take func(ctx context.Co
 	const producers, consumers, each = 3, 4, 60
 	var taken atomic.Int64
 	got := make([][]string, consumers)
-	concurrently(t, producers+consumers, func(i int) error {
+	expect.Concurrently(t, producers+consumers, func(i int) error {
 		if i < producers {
 			for n := range each {
 				if _, err := basic.Enqueue(t.Context(), &queuev1.EnqueueRequest{Queue: "queue", Payload: fmt.Appendf(nil, "%d %d", i, n)}); err != nil {
@@ -433,7 +434,7 @@ func requireEachOnce(t *testing.T, basic queuev1.Basic, take func(ctx context.Co
 			}
 			return nil
 		}
-		for end := time.Now().Add(patience); taken.Load() < producers*each; {
+		for end := time.Now().Add(expect.Patience); taken.Load() < producers*each; {
 			if time.Now().After(end) {
 				return fmt.Errorf("%d of %d messages came", taken.Load(), producers*each)
 			}

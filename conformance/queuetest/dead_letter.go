@@ -13,6 +13,7 @@ import (
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/durationpb"
 
+	"github.com/prismgate/prism/conformance/internal/expect"
 	"github.com/prismgate/prism/runtime/fault"
 
 	queuev1 "github.com/prismgate/prism/gen/go/prism/queue/v1"
@@ -128,8 +129,8 @@ func DeadLetter(t *testing.T, open Open) {
 		acknowledge(t, q.visibility, "queue", mustLease(t, q.visibility, "queue", time.Hour).GetReceipt())
 		require.NotNil(t, dequeue(t, q.basic, "queue"))
 		release(t, q.visibility, "queue", mustLease(t, q.visibility, "queue", time.Hour).GetReceipt())
-		requireBytes(t, []byte("dead"), await(t, q.basic, "dead").GetPayload())
-		pause(t, 10*time.Millisecond)
+		expect.EqualBytes(t, []byte("dead"), await(t, q.basic, "dead").GetPayload())
+		expect.Pause(t, 10*time.Millisecond)
 		requireEmpty(t, q.basic, "dead")
 		requireEmpty(t, q.basic, "queue")
 	})
@@ -151,13 +152,13 @@ func DeadLetter(t *testing.T, open Open) {
 		release(t, q.visibility, "queue", released.GetReceipt())
 		first := string(await(t, q.basic, "dead").GetPayload())
 		if first == "over" { // a slow machine: the other lease ended before this one was released
-			requireBytes(t, []byte("released"), await(t, q.basic, "dead").GetPayload())
+			expect.EqualBytes(t, []byte("released"), await(t, q.basic, "dead").GetPayload())
 			return
 		}
 		require.Equal(t, "released", first)
 		// The other lease ended after the answer, or the machine is so slow that it had ended before the configuration.
 		if peek(t, q.basic, "queue") == nil {
-			requireBytes(t, []byte("over"), await(t, q.basic, "dead").GetPayload())
+			expect.EqualBytes(t, []byte("over"), await(t, q.basic, "dead").GetPayload())
 		}
 	})
 	run("ConfigurationThatWasTakenAwayHoldsNoMore", func(t *testing.T, q letterbox) {
@@ -195,14 +196,14 @@ func DeadLetter(t *testing.T, open Open) {
 	run("QueueThatIsItsOwnDeadLetterQueueIsInvalid", func(t *testing.T, q letterbox) {
 		q.configure("queue", "dead", 3)
 		_, err := q.dead.ConfigureDeadLetter(t.Context(), &queuev1.ConfigureDeadLetterRequest{Queue: "queue", DeadLetterQueue: "queue", MaxReceives: 3})
-		requireInvalid(t, "dead_letter_queue", err)
+		expect.Invalid(t, "dead_letter_queue", err)
 		q.requireConfigured("queue", "dead", 3, 0)
 	})
 	run("MaxReceivesIs1To1000", func(t *testing.T, q letterbox) {
 		q.configure("queue", "dead", 3)
 		for _, wrong := range []uint32{0, 1001} {
 			_, err := q.dead.ConfigureDeadLetter(t.Context(), &queuev1.ConfigureDeadLetterRequest{Queue: "queue", DeadLetterQueue: "other", MaxReceives: wrong})
-			requireInvalid(t, "max_receives", err)
+			expect.Invalid(t, "max_receives", err)
 		}
 		q.requireConfigured("queue", "dead", 3, 0)
 	})
@@ -227,7 +228,7 @@ func DeadLetter(t *testing.T, open Open) {
 			enqueue(t, q.basic, []string{"a", "b"}[i%2], fmt.Sprint(i))
 		}
 		var moves atomic.Int64
-		concurrently(t, 4, func(i int) error {
+		expect.Concurrently(t, 4, func(i int) error {
 			name := []string{"a", "b"}[i%2]
 			for moves.Add(1) < 200 {
 				response, err := q.visibility.DequeueWithTimeout(t.Context(), &queuev1.DequeueWithTimeoutRequest{Queue: name})
@@ -243,7 +244,7 @@ func DeadLetter(t *testing.T, open Open) {
 			return nil
 		})
 		var left []string
-		eventually(t, "all messages are there, each once", func() bool {
+		expect.Eventually(t, "all messages are there, each once", func() bool {
 			left = append(append(left, drain(t, q.basic, "a")...), drain(t, q.basic, "b")...)
 			return len(left) == messages
 		})
@@ -254,7 +255,7 @@ func DeadLetter(t *testing.T, open Open) {
 		q.bury("queue", "dead", "first")
 		q.bury("queue", "dead", "second")
 		first := mustLease(t, q.visibility, "dead", time.Hour)
-		requireBytes(t, []byte("first"), first.GetMessage().GetPayload())
+		expect.EqualBytes(t, []byte("first"), first.GetMessage().GetPayload())
 		require.NotNil(t, first.GetMessage().GetDeadLetter(), "it is told by every method")
 		require.EqualValues(t, 1, first.GetMessage().GetReceiveCount())
 		release(t, q.visibility, "dead", first.GetReceipt())
@@ -348,7 +349,7 @@ func DeadLetter(t *testing.T, open Open) {
 		q.requireConfigured("queue", "dead", 1, 0)
 		requireEmpty(t, q.basic, "dead")
 		enqueue(t, q.basic, "queue", "after")
-		requireBytes(t, []byte("before"), dequeue(t, q.basic, "queue").GetPayload())
+		expect.EqualBytes(t, []byte("before"), dequeue(t, q.basic, "queue").GetPayload())
 		back := peek(t, q.basic, "queue")
 		require.Nil(t, back.GetDeadLetter())
 		require.Zero(t, back.GetReceiveCount())
@@ -410,7 +411,7 @@ func DeadLetter(t *testing.T, open Open) {
 		q.configure("queue", "dead", 1)
 		const letters = 1001
 		var next atomic.Int64
-		concurrently(t, 8, func(int) error {
+		expect.Concurrently(t, 8, func(int) error {
 			for next.Add(1) <= letters {
 				if _, err := q.basic.Enqueue(t.Context(), &queuev1.EnqueueRequest{Queue: "queue"}); err != nil {
 					return err
@@ -432,11 +433,11 @@ func DeadLetter(t *testing.T, open Open) {
 	run("RedrivenMessageWakesACallThatWaits", func(t *testing.T, q letterbox) {
 		q.bury("queue", "dead", "payload")
 		answers := waitInDequeue(t.Context(), q.basic, "queue", 30*time.Second)
-		pause(t, 10*time.Millisecond)
+		expect.Pause(t, 10*time.Millisecond)
 		require.EqualValues(t, 1, q.redrive("dead", "", 0))
 		got := receive(t, answers)
 		require.NoError(t, got.err)
-		requireBytes(t, []byte("payload"), got.message.GetPayload())
+		expect.EqualBytes(t, []byte("payload"), got.message.GetPayload())
 	})
 	run("RedrivenMessageBeginsAnew", func(t *testing.T, q letterbox) {
 		q.configure("queue", "dead", 2)
@@ -468,7 +469,7 @@ func DeadLetter(t *testing.T, open Open) {
 				response, _ := q.dead.Redrive(t.Context(), &queuev1.RedriveRequest{DeadLetterQueue: "dead"})
 				moved <- response.GetMoved()
 			}()
-			eventually(t, "the message has moved", func() bool {
+			expect.Eventually(t, "the message has moved", func() bool {
 				if peek(t, q.basic, "dead") != nil {
 					return false
 				}
@@ -485,7 +486,7 @@ func DeadLetter(t *testing.T, open Open) {
 			q.bury("queue", "dead", fmt.Sprint(i))
 		}
 		var moved atomic.Int64
-		concurrently(t, 4, func(int) error {
+		expect.Concurrently(t, 4, func(int) error {
 			response, err := q.dead.Redrive(t.Context(), &queuev1.RedriveRequest{DeadLetterQueue: "dead"})
 			moved.Add(int64(response.GetMoved()))
 			return err
@@ -496,22 +497,22 @@ func DeadLetter(t *testing.T, open Open) {
 	})
 	run("MaxMessagesIsAtMost10000", func(t *testing.T, q letterbox) {
 		_, err := q.dead.Redrive(t.Context(), &queuev1.RedriveRequest{DeadLetterQueue: "dead", MaxMessages: 10_001})
-		requireInvalid(t, "max_messages", err)
+		expect.Invalid(t, "max_messages", err)
 	})
 	run("NamesAre1To200BytesOfLettersDigitsDotsDashes", func(t *testing.T, q letterbox) {
 		requireNameRules(t, deadLetterCalls(q.dead))
 		for _, wrong := range []string{strings.Repeat("q", maxName+1), "a/b", "a b", "ä"} {
 			_, err := q.dead.ConfigureDeadLetter(t.Context(), &queuev1.ConfigureDeadLetterRequest{Queue: "queue", DeadLetterQueue: wrong, MaxReceives: 1})
-			requireInvalid(t, "dead_letter_queue", err)
+			expect.Invalid(t, "dead_letter_queue", err)
 			_, err = q.dead.Redrive(t.Context(), &queuev1.RedriveRequest{DeadLetterQueue: "dead", SourceQueue: wrong})
-			requireInvalid(t, "source_queue", err)
+			expect.Invalid(t, "source_queue", err)
 		}
 	})
 	run("RequestsAreNotChanged", func(t *testing.T, q letterbox) {
 		configuring := &queuev1.ConfigureDeadLetterRequest{Queue: "queue", MaxReceives: 3}
-		requireUnchanged(t, configuring, func() error { _, err := q.dead.ConfigureDeadLetter(t.Context(), configuring); return err })
+		expect.Unchanged(t, configuring, func() error { _, err := q.dead.ConfigureDeadLetter(t.Context(), configuring); return err })
 		redriving := &queuev1.RedriveRequest{DeadLetterQueue: "dead"}
-		requireUnchanged(t, redriving, func() error { _, err := q.dead.Redrive(t.Context(), redriving); return err })
+		expect.Unchanged(t, redriving, func() error { _, err := q.dead.Redrive(t.Context(), redriving); return err })
 	})
 	run("ContextThatHasEndedEndsTheCall", func(t *testing.T, q letterbox) {
 		requireContextRules(t, deadLetterCalls(q.dead))
@@ -604,11 +605,11 @@ func (q letterbox) bury(queue, dead, payload string) {
 // await waits until a queue has a visible message.
 func (q letterbox) await(queue string) {
 	q.t.Helper()
-	eventually(q.t, "a message is in "+queue, func() bool { return peek(q.t, q.basic, queue) != nil })
+	expect.Eventually(q.t, "a message is in "+queue, func() bool { return peek(q.t, q.basic, queue) != nil })
 }
 
 // awaitCount waits until so many of a queue's messages are in its dead letter queue.
 func (q letterbox) awaitCount(queue string, want uint64) {
 	q.t.Helper()
-	eventually(q.t, fmt.Sprintf("%d messages of %s have moved", want, queue), func() bool { return q.configured(queue).GetMessageCount() == want })
+	expect.Eventually(q.t, fmt.Sprintf("%d messages of %s have moved", want, queue), func() bool { return q.configured(queue).GetMessageCount() == want })
 }

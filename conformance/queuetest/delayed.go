@@ -13,6 +13,7 @@ import (
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/durationpb"
 
+	"github.com/prismgate/prism/conformance/internal/expect"
 	"github.com/prismgate/prism/gen/go/prism"
 	"github.com/prismgate/prism/runtime/fault"
 
@@ -43,7 +44,7 @@ func Delayed(t *testing.T, open Open) {
 		for _, delay := range []time.Duration{time.Millisecond, 40 * time.Millisecond, short, 1999 * time.Microsecond} {
 			begin := time.Now()
 			schedule(t, delayed, "queue", "payload", delay)
-			eventually(t, "the message is visible", func() bool { return peek(t, basic, "queue") != nil })
+			expect.Eventually(t, "the message is visible", func() bool { return peek(t, basic, "queue") != nil })
 			require.GreaterOrEqual(t, time.Since(begin), delay, "the message is visible early")
 			require.NotNil(t, dequeue(t, basic, "queue"))
 		}
@@ -69,7 +70,7 @@ func Delayed(t *testing.T, open Open) {
 		requireAbout(t, begin.Add(short), end.Add(short), response.GetDueTime())
 		message := await(t, basic, "queue")
 		require.Equal(t, response.GetMessageId(), message.GetMessageId())
-		requireBytes(t, []byte("payload"), message.GetPayload())
+		expect.EqualBytes(t, []byte("payload"), message.GetPayload())
 		require.Equal(t, metadata, message.GetMetadata())
 		require.Zero(t, message.GetPriority())
 		require.EqualValues(t, 1, message.GetReceiveCount())
@@ -79,7 +80,7 @@ func Delayed(t *testing.T, open Open) {
 	run("FirstDueFirstOut", func(t *testing.T, basic queuev1.Basic, delayed queuev1.Delayed) {
 		// On a machine so slow that the calls take as long as the delays differ, the case begins again with longer ones.
 		for step := 50 * time.Millisecond; ; step *= 2 {
-			require.Less(t, step, patience, "the implementation is too slow to be tested")
+			require.Less(t, step, expect.Patience, "the implementation is too slow to be tested")
 			begin := time.Now()
 			for _, steps := range []int{4, 1, 3, 2} {
 				schedule(t, delayed, "queue", fmt.Sprint("after ", steps), time.Duration(steps)*step)
@@ -97,7 +98,7 @@ func Delayed(t *testing.T, open Open) {
 	run("ScheduledMessageTakesItsPlaceWhenItBecomesVisible", func(t *testing.T, basic queuev1.Basic, delayed queuev1.Delayed) {
 		// On a machine so slow that the delay is over before the calls are, the case begins again with a longer one.
 		for delay := short; ; delay *= 2 {
-			require.Less(t, delay, patience, "the implementation is too slow to be tested")
+			require.Less(t, delay, expect.Patience, "the implementation is too slow to be tested")
 			enqueue(t, basic, "queue", "first")
 			begin := time.Now()
 			schedule(t, delayed, "queue", "scheduled", delay)
@@ -125,7 +126,7 @@ func Delayed(t *testing.T, open Open) {
 		require.True(t, cancelScheduled(t, delayed, "queue", schedule(t, delayed, "queue", "cancelled", time.Hour).GetMessageId()))
 		require.EqualValues(t, 5, scheduledCount(t, delayed, "queue"))
 		schedule(t, delayed, "queue", "soon", time.Millisecond)
-		eventually(t, "what is due does not count", func() bool { return scheduledCount(t, delayed, "queue") == 5 })
+		expect.Eventually(t, "what is due does not count", func() bool { return scheduledCount(t, delayed, "queue") == 5 })
 	})
 	run("CancelScheduledRemovesAMessage", func(t *testing.T, basic queuev1.Basic, delayed queuev1.Delayed) {
 		cancelled := schedule(t, delayed, "queue", "cancelled", short).GetMessageId()
@@ -134,7 +135,7 @@ func Delayed(t *testing.T, open Open) {
 			require.NotNil(t, await(t, basic, "queue"), "it was due before")
 		}
 		require.Equal(t, kept, await(t, basic, "queue").GetMessageId())
-		pause(t, 20*time.Millisecond)
+		expect.Pause(t, 20*time.Millisecond)
 		requireEmpty(t, basic, "queue")
 		require.False(t, cancelScheduled(t, delayed, "queue", cancelled), "it was cancelled before")
 	})
@@ -159,7 +160,7 @@ func Delayed(t *testing.T, open Open) {
 		require.NotNil(t, dequeue(t, basic, "queue"))
 		require.False(t, cancelScheduled(t, delayed, "queue", id), "it is gone")
 		due := schedule(t, delayed, "queue", "due", time.Millisecond).GetMessageId()
-		eventually(t, "the message is visible", func() bool { return peek(t, basic, "queue") != nil })
+		expect.Eventually(t, "the message is visible", func() bool { return peek(t, basic, "queue") != nil })
 		require.False(t, cancelScheduled(t, delayed, "queue", due))
 		requireOrder(t, basic, "queue", "due")
 		elsewhere := schedule(t, delayed, "other", "payload", time.Hour).GetMessageId()
@@ -199,13 +200,13 @@ func Delayed(t *testing.T, open Open) {
 		const messages = 60
 		var mu sync.Mutex
 		kept := make(map[string]bool)
-		concurrently(t, 3, func(i int) error {
+		expect.Concurrently(t, 3, func(i int) error {
 			for n := range messages / 3 {
 				response, err := delayed.EnqueueDelayed(t.Context(), &queuev1.EnqueueDelayedRequest{Queue: "queue", Delay: durationpb.New(time.Duration(1+n%5) * time.Millisecond)})
 				if err != nil {
 					return err
 				}
-				pause(t, time.Duration(n%7)*time.Millisecond)
+				expect.Pause(t, time.Duration(n%7)*time.Millisecond)
 				cancelled, err := delayed.CancelScheduled(t.Context(), &queuev1.CancelScheduledRequest{Queue: "queue", MessageId: response.GetMessageId()})
 				if err != nil {
 					return err
@@ -239,7 +240,7 @@ func Delayed(t *testing.T, open Open) {
 			require.Equal(t, first.GetMessageId(), again.GetMessageId())
 			require.True(t, proto.Equal(first.GetDueTime(), again.GetDueTime()), "it answers with the due time of the first call: got %v, want %v", again.GetDueTime(), first.GetDueTime())
 		}
-		pause(t, 20*time.Millisecond)
+		expect.Pause(t, 20*time.Millisecond)
 		require.EqualValues(t, 1, scheduledCount(t, delayed, "queue"))
 		requireEmpty(t, basic, "queue")
 	})
@@ -273,7 +274,7 @@ func Delayed(t *testing.T, open Open) {
 			nil, {}, {Nanos: 1}, durationpb.New(time.Millisecond - 1), durationpb.New(-time.Hour), durationpb.New(oneYear + 1), durationpb.New(math.MaxInt64), {Seconds: 315_576_000_000},
 		} {
 			_, err := delayed.EnqueueDelayed(t.Context(), &queuev1.EnqueueDelayedRequest{Queue: "queue", Delay: wrong})
-			requireInvalid(t, "delay", err)
+			expect.Invalid(t, "delay", err)
 		}
 		begin := time.Now()
 		requireAbout(t, begin.Add(oneYear), begin.Add(oneYear), schedule(t, delayed, "queue", "payload", oneYear).GetDueTime())
@@ -283,7 +284,7 @@ func Delayed(t *testing.T, open Open) {
 	run("MessageIdIs1To256Bytes", func(t *testing.T, _ queuev1.Basic, delayed queuev1.Delayed) {
 		for _, wrong := range []string{"", strings.Repeat("m", 257)} {
 			_, err := delayed.CancelScheduled(t.Context(), &queuev1.CancelScheduledRequest{Queue: "queue", MessageId: wrong})
-			requireInvalid(t, "message_id", err)
+			expect.Invalid(t, "message_id", err)
 		}
 		require.False(t, cancelScheduled(t, delayed, "queue", strings.Repeat("m", 256)))
 	})
@@ -298,9 +299,9 @@ func Delayed(t *testing.T, open Open) {
 		enqueuing := &queuev1.EnqueueDelayedRequest{
 			Queue: "queue", Payload: []byte("payload"), Metadata: map[string]string{"key": "value"}, Delay: durationpb.New(time.Hour + 1), IdempotencyKey: "key",
 		}
-		requireUnchanged(t, enqueuing, func() error { _, err := delayed.EnqueueDelayed(t.Context(), enqueuing); return err })
+		expect.Unchanged(t, enqueuing, func() error { _, err := delayed.EnqueueDelayed(t.Context(), enqueuing); return err })
 		cancelling := &queuev1.CancelScheduledRequest{Queue: "queue", MessageId: "never-there"}
-		requireUnchanged(t, cancelling, func() error { _, err := delayed.CancelScheduled(t.Context(), cancelling); return err })
+		expect.Unchanged(t, cancelling, func() error { _, err := delayed.CancelScheduled(t.Context(), cancelling); return err })
 	})
 	run("ContextThatHasEndedEndsTheCall", func(t *testing.T, _ queuev1.Basic, delayed queuev1.Delayed) {
 		requireContextRules(t, delayedCalls(delayed))
@@ -369,5 +370,5 @@ func cancelScheduled(t *testing.T, delayed queuev1.Delayed, queue, id string) bo
 
 func waitUntilNoneIsScheduled(t *testing.T, delayed queuev1.Delayed, queue string) {
 	t.Helper()
-	eventually(t, "every message is visible", func() bool { return scheduledCount(t, delayed, queue) == 0 })
+	expect.Eventually(t, "every message is visible", func() bool { return scheduledCount(t, delayed, queue) == 0 })
 }

@@ -10,29 +10,13 @@ import (
 	"time"
 
 	"github.com/anishathalye/porcupine"
-	"github.com/stretchr/testify/require"
 	"google.golang.org/protobuf/types/known/durationpb"
 
+	"github.com/prismgate/prism/conformance/internal/expect"
 	"github.com/prismgate/prism/runtime/fault"
 
 	queuev1 "github.com/prismgate/prism/gen/go/prism/queue/v1"
 )
-
-// requireLinearizable fails unless there is an order of a history's operations that respects time and that a single-threaded queue could have answered.
-func requireLinearizable(t *testing.T, history []porcupine.Operation) {
-	t.Helper()
-	model := queueModel()
-	switch porcupine.CheckOperationsTimeout(model, history, 2*time.Minute) {
-	case porcupine.Ok:
-	case porcupine.Unknown:
-		require.FailNow(t, "the history could not be checked in time", "%d operations", len(history))
-	case porcupine.Illegal:
-		for _, operation := range history {
-			t.Logf("%12d to %12d: %s", operation.Call, operation.Return, model.DescribeOperation(operation.Input, operation.Output))
-		}
-		require.FailNow(t, "the history is not linearizable", "%d operations; they are logged above", len(history))
-	}
-}
 
 // kind is an operation on a queue.
 type kind string
@@ -122,7 +106,7 @@ func recordQueue(t *testing.T, basic queuev1.Basic, visibility queuev1.Visibilit
 	t.Helper()
 	const clients, operations = 4, 50
 	recorder := &recorder{start: time.Now()}
-	concurrently(t, clients, func(client int) error {
+	expect.Concurrently(t, clients, func(client int) error {
 		random := rand.New(rand.NewPCG(uint64(client), 4))
 		c := recordedClient{t: t, basic: basic, visibility: visibility, receipts: make(map[string]string)}
 		for n := range operations {

@@ -12,6 +12,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/prismgate/prism/conformance/internal/expect"
 	"github.com/prismgate/prism/runtime/fault"
 
 	queuev1 "github.com/prismgate/prism/gen/go/prism/queue/v1"
@@ -72,7 +73,7 @@ func Priority(t *testing.T, open Open) {
 		enqueue(t, basic, "queue", "low")
 		for i := range 50 {
 			prioritize(t, priority, "queue", fmt.Sprint(i), 5)
-			requireBytes(t, fmt.Append(nil, i), dequeue(t, basic, "queue").GetPayload())
+			expect.EqualBytes(t, fmt.Append(nil, i), dequeue(t, basic, "queue").GetPayload())
 		}
 		requireOrder(t, basic, "queue", "low")
 	})
@@ -90,7 +91,7 @@ func Priority(t *testing.T, open Open) {
 		require.False(t, response.GetDuplicate())
 		message := dequeue(t, basic, "queue")
 		require.Equal(t, response.GetMessageId(), message.GetMessageId())
-		requireBytes(t, []byte("payload"), message.GetPayload())
+		expect.EqualBytes(t, []byte("payload"), message.GetPayload())
 		require.Equal(t, metadata, message.GetMetadata())
 		require.EqualValues(t, 7, message.GetPriority())
 		require.EqualValues(t, 1, message.GetReceiveCount())
@@ -98,7 +99,7 @@ func Priority(t *testing.T, open Open) {
 	})
 	run("MessageWakesACallThatWaits", func(t *testing.T, basic queuev1.Basic, priority queuev1.Priority) {
 		answers := waitInDequeue(t.Context(), basic, "queue", 30*time.Second)
-		pause(t, 10*time.Millisecond)
+		expect.Pause(t, 10*time.Millisecond)
 		id := prioritize(t, priority, "queue", "payload", 3)
 		got := receive(t, answers)
 		require.NoError(t, got.err)
@@ -112,7 +113,7 @@ func Priority(t *testing.T, open Open) {
 				prioritize(t, i.QueuePriority, "queue", fmt.Sprint(p), p)
 			}
 			for _, want := range []string{"9", "5", "2", "0"} {
-				requireBytes(t, []byte(want), mustLease(t, i.QueueVisibility, "queue", time.Hour).GetMessage().GetPayload())
+				expect.EqualBytes(t, []byte(want), mustLease(t, i.QueueVisibility, "queue", time.Hour).GetMessage().GetPayload())
 			}
 		})
 		t.Run("MessageComesBackToItsOldPlaceInItsPriority", func(t *testing.T) {
@@ -149,7 +150,7 @@ func Priority(t *testing.T, open Open) {
 	run("PriorityIs0To9", func(t *testing.T, basic queuev1.Basic, priority queuev1.Priority) {
 		for _, wrong := range []uint32{maxPriority + 1, 100, 256, math.MaxUint32} {
 			_, _, err := priorityEnqueueing(priority, wrong)(t.Context(), arrival{queue: "queue"})
-			requireInvalid(t, "priority", err)
+			expect.Invalid(t, "priority", err)
 		}
 		requireEmpty(t, basic, "queue")
 	})
@@ -162,7 +163,7 @@ func Priority(t *testing.T, open Open) {
 	})
 	run("RequestsAreNotChanged", func(t *testing.T, _ queuev1.Basic, priority queuev1.Priority) {
 		enqueuing := &queuev1.EnqueueWithPriorityRequest{Queue: "queue", Payload: []byte("payload"), Priority: 3, Metadata: map[string]string{"key": "value"}, IdempotencyKey: "key"}
-		requireUnchanged(t, enqueuing, func() error { _, err := priority.EnqueueWithPriority(t.Context(), enqueuing); return err })
+		expect.Unchanged(t, enqueuing, func() error { _, err := priority.EnqueueWithPriority(t.Context(), enqueuing); return err })
 	})
 	run("ContextThatHasEndedEndsTheCall", func(t *testing.T, _ queuev1.Basic, priority queuev1.Priority) {
 		requireContextRules(t, priorityCalls(priority))

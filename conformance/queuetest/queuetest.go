@@ -8,20 +8,16 @@ package queuetest
 
 import (
 	"context"
-	"encoding/binary"
-	"errors"
 	"fmt"
-	"math/rand/v2"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
-	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/durationpb"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
+	"github.com/prismgate/prism/conformance/internal/expect"
 	"github.com/prismgate/prism/gen/go/prism"
 	"github.com/prismgate/prism/runtime/fault"
 
@@ -40,9 +36,6 @@ const (
 	skew = time.Minute
 )
 
-// patience is how long a suite waits for what the contract promises without a bound: long enough for a loaded machine.
-var patience = 30 * time.Second
-
 // distinctNames are different queues that an implementation may mistake for one another, for patterns, or for its own names.
 func distinctNames() []string {
 	return []string{
@@ -58,67 +51,6 @@ func distinctKeys() []string {
 		"a", "A", "aa", "a ", " a", " ", "á", "a\u0301", "*", "a*", "?", "%", "_", `\`, `"`, `'`, "a.b", "a:b", ":", "/", "a/b", "\n", "\t", "\x01", "\x7f",
 		"日本語", "😀", "ß", "SS", "0", "00", "null", "nil", "true", strings.Repeat("k", 1024), strings.Repeat("k", 1023), strings.Repeat("é", 512),
 	}
-}
-
-// content returns bytes that differ from those of other seeds, and that no compression makes smaller.
-func content(seed, size int) []byte {
-	made := make([]byte, size)
-	var key [32]byte
-	binary.LittleEndian.PutUint64(key[:], uint64(seed))
-	_, _ = rand.NewChaCha8(key).Read(made) // never fails
-	return made
-}
-
-// requireCode fails unless err has a code.
-func requireCode(t require.TestingT, want fault.Code, err error) {
-	helper(t)
-	if got := fault.CodeOf(err); got != want {
-		require.FailNow(t, "wrong code", "got %s, want %s; the error is: %v", got, want, err)
-	}
-}
-
-// requireInvalid fails unless err is INVALID_ARGUMENT and names a field.
-func requireInvalid(t require.TestingT, field string, err error) {
-	helper(t)
-	requireCode(t, fault.InvalidArgument, err)
-	require.Contains(t, err.Error(), field, "the error names the field")
-}
-
-func helper(t require.TestingT) {
-	if t, ok := t.(interface{ Helper() }); ok {
-		t.Helper()
-	}
-}
-
-// eventually fails when a condition does not hold before patience ends.
-func eventually(t *testing.T, what string, holds func() bool) {
-	t.Helper()
-	for end := time.Now().Add(patience); !holds(); {
-		require.False(t, time.Now().After(end), "%s: not within %s", what, patience)
-		pause(t, 2*time.Millisecond)
-	}
-}
-
-// pause waits a little: between two looks, or for what a broken implementation may do meanwhile.
-func pause(t *testing.T, d time.Duration) {
-	t.Helper()
-	select {
-	case <-time.After(d):
-	case <-t.Context().Done():
-		require.FailNow(t, "the test's context has ended")
-	}
-}
-
-// concurrently runs a function n times at once and returns when all have returned. The function reports by an error.
-func concurrently(t *testing.T, n int, run func(i int) error) {
-	t.Helper()
-	errs := make([]error, n)
-	var group sync.WaitGroup
-	for i := range n {
-		group.Go(func() { errs[i] = run(i) })
-	}
-	group.Wait()
-	require.NoError(t, errors.Join(errs...))
 }
 
 // enqueue, dequeue and the like are for cases about something else: they fail the test when the call fails.
@@ -149,9 +81,9 @@ func dequeue(t *testing.T, basic queuev1.Basic, queue string) *queuev1.Message {
 // await dequeues a message that comes sooner or later.
 func await(t *testing.T, basic queuev1.Basic, queue string) *queuev1.Message {
 	t.Helper()
-	response, err := basic.Dequeue(t.Context(), &queuev1.DequeueRequest{Queue: queue, WaitTime: durationpb.New(patience)})
+	response, err := basic.Dequeue(t.Context(), &queuev1.DequeueRequest{Queue: queue, WaitTime: durationpb.New(expect.Patience)})
 	require.NoError(t, err, "Dequeue")
-	require.True(t, response.GetFound(), "there is no message within %s", patience)
+	require.True(t, response.GetFound(), "there is no message within %s", expect.Patience)
 	return response.GetMessage()
 }
 
@@ -176,7 +108,7 @@ func requireFirst(t *testing.T, basic queuev1.Basic, queue, payload string) {
 	t.Helper()
 	first := peek(t, basic, queue)
 	require.NotNil(t, first, "%.80q has a visible message", queue)
-	requireBytes(t, []byte(payload), first.GetPayload())
+	expect.EqualBytes(t, []byte(payload), first.GetPayload())
 }
 
 // drain takes all visible messages and returns their payloads.
@@ -196,17 +128,9 @@ func requireOrder(t *testing.T, basic queuev1.Basic, queue string, want ...strin
 	require.Equal(t, want, drain(t, basic, queue))
 }
 
-// requireBytes compares payloads, and prints little when they are large.
-func requireBytes(t require.TestingT, want, got []byte) {
-	helper(t)
-	if string(want) != string(got) {
-		require.FailNow(t, "wrong payload", "got %d bytes %.40q, want %d bytes %.40q", len(got), got, len(want), want)
-	}
-}
-
 // requireAbout fails unless a time is between two others, as the backend's clock may have it.
 func requireAbout(t require.TestingT, from, to time.Time, got *timestamppb.Timestamp) {
-	helper(t)
+	expect.Helper(t)
 	require.NotNil(t, got, "there is a time")
 	require.NoError(t, got.CheckValid())
 	require.WithinRange(t, got.AsTime(), from.Add(-skew), to.Add(skew))
@@ -234,8 +158,8 @@ func receive(t *testing.T, answers <-chan answer) answer {
 	select {
 	case got := <-answers:
 		return got
-	case <-time.After(patience):
-		require.FailNow(t, "the call does not end", "within %s", patience)
+	case <-time.After(expect.Patience):
+		require.FailNow(t, "the call does not end", "within %s", expect.Patience)
 		return answer{}
 	}
 }
@@ -244,7 +168,7 @@ func receive(t *testing.T, answers <-chan answer) answer {
 // a network has ended: then the case begins again, and gives it more time. They are several because one may not have come as far as to wait when it ends.
 func requireTakesNothing(t *testing.T, basic queuev1.Basic, start func(ctx context.Context, queue string) <-chan answer) {
 	t.Helper()
-	for attempt, late := 0, time.Millisecond; late < patience; attempt, late = attempt+1, late*4 {
+	for attempt, late := 0, time.Millisecond; late < expect.Patience; attempt, late = attempt+1, late*4 {
 		ctx, cancel := context.WithCancel(t.Context())
 		queues := make([]string, 8)
 		answers := make([]<-chan answer, len(queues))
@@ -252,12 +176,12 @@ func requireTakesNothing(t *testing.T, basic queuev1.Basic, start func(ctx conte
 			queues[i] = fmt.Sprintf("attempt-%d-%d", attempt, i)
 			answers[i] = start(ctx, queues[i])
 		}
-		pause(t, short)
+		expect.Pause(t, short)
 		cancel()
 		for _, answers := range answers {
-			requireCode(t, fault.Canceled, receive(t, answers).err)
+			expect.Code(t, fault.Canceled, receive(t, answers).err)
 		}
-		pause(t, late)
+		expect.Pause(t, late)
 		taken := false
 		for _, queue := range queues {
 			id := enqueue(t, basic, queue, "payload")
@@ -271,7 +195,7 @@ func requireTakesNothing(t *testing.T, basic queuev1.Basic, start func(ctx conte
 		if taken {
 			continue
 		}
-		pause(t, short) // a call that waits on in secret needs its time to take it
+		expect.Pause(t, short) // a call that waits on in secret needs its time to take it
 		for _, queue := range queues {
 			taken = dequeue(t, basic, queue) == nil || taken
 		}
@@ -302,7 +226,7 @@ func requireNameRules(t *testing.T, calls []call) {
 		} {
 			err := call.inQueue(t.Context(), queue)
 			require.Error(t, err, "%s accepts a name that is not allowed: %s", call.name, name)
-			requireInvalid(t, call.field, err)
+			expect.Invalid(t, call.field, err)
 		}
 		for _, queue := range []string{"A", ".", "_", "-", "0", strings.Repeat("q", maxName)} {
 			require.Equal(t, call.code, fault.CodeOf(call.inQueue(t.Context(), queue)), "%s in %q", call.name, queue)
@@ -313,23 +237,12 @@ func requireNameRules(t *testing.T, calls []call) {
 // requireContextRules checks that each call tells CANCELED and DEADLINE_EXCEEDED when its context has ended.
 func requireContextRules(t *testing.T, calls []call) {
 	t.Helper()
-	canceled, cancel := context.WithCancel(t.Context())
-	cancel()
-	late, cancel := context.WithDeadline(t.Context(), time.Now().Add(-time.Second))
-	defer cancel()
+	canceled, late := expect.Ended(t)
 	for _, call := range calls {
 		require.Equal(t, call.code, fault.CodeOf(call.inQueue(t.Context(), "queue")), "%s in a context that has not ended", call.name)
 		require.Equal(t, fault.Canceled, fault.CodeOf(call.inQueue(canceled, "queue")), "%s in a canceled context", call.name)
 		require.Equal(t, fault.DeadlineExceeded, fault.CodeOf(call.inQueue(late, "queue")), "%s after its deadline", call.name)
 	}
-}
-
-// requireUnchanged runs a call and fails when its request has changed afterwards.
-func requireUnchanged(t *testing.T, request proto.Message, run func() error) {
-	t.Helper()
-	before := proto.Clone(request)
-	require.NoError(t, run())
-	require.True(t, proto.Equal(before, request), "%s was changed by the call", request.ProtoReflect().Descriptor().Name())
 }
 
 // arrival is what every enqueueing call is asked and answers.
@@ -351,7 +264,7 @@ func requireArrivalRules(t *testing.T, put enqueueing) {
 		a.queue = "wrong"
 		_, _, err := put(t.Context(), a)
 		require.Error(t, err, "%s is accepted", field)
-		requireInvalid(t, field, err)
+		expect.Invalid(t, field, err)
 	}
 	requireRight := func(a arrival) {
 		t.Helper()
@@ -366,8 +279,8 @@ func requireArrivalRules(t *testing.T, put enqueueing) {
 		}
 		return made
 	}
-	requireWrong("payload", arrival{payload: content(1, maxPayload+1)})
-	requireRight(arrival{payload: content(1, maxPayload)})
+	requireWrong("payload", arrival{payload: expect.Bytes(1, maxPayload+1)})
+	requireRight(arrival{payload: expect.Bytes(1, maxPayload)})
 	requireWrong("metadata", arrival{metadata: pairs(65, 1)})
 	requireRight(arrival{metadata: pairs(64, 1)})
 	for _, key := range []string{"", "Upper", "a b", "ä", "a/b", strings.Repeat("k", 129)} {

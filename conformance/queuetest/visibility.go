@@ -12,6 +12,7 @@ import (
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/durationpb"
 
+	"github.com/prismgate/prism/conformance/internal/expect"
 	"github.com/prismgate/prism/gen/go/prism"
 	"github.com/prismgate/prism/runtime/fault"
 
@@ -71,9 +72,9 @@ func Visibility(t *testing.T, open Open) {
 	run("LeasedMessageIsNotVisible", func(t *testing.T, basic queuev1.Basic, visibility queuev1.Visibility) {
 		enqueueAll(t, basic, "queue", "first", "second")
 		leased := mustLease(t, visibility, "queue", time.Hour)
-		requireBytes(t, []byte("first"), leased.GetMessage().GetPayload())
+		expect.EqualBytes(t, []byte("first"), leased.GetMessage().GetPayload())
 		requireFirst(t, basic, "queue", "second")
-		requireBytes(t, []byte("second"), mustLease(t, visibility, "queue", time.Hour).GetMessage().GetPayload())
+		expect.EqualBytes(t, []byte("second"), mustLease(t, visibility, "queue", time.Hour).GetMessage().GetPayload())
 		requireEmpty(t, basic, "queue")
 		require.False(t, lease(t, visibility, "queue", time.Hour).GetFound())
 	})
@@ -99,9 +100,9 @@ func Visibility(t *testing.T, open Open) {
 		_, err := visibility.ExtendVisibility(t.Context(), &queuev1.ExtendVisibilityRequest{Queue: "queue", Receipt: b.GetReceipt(), VisibilityTimeout: durationpb.New(shortestLease)})
 		require.NoError(t, err)
 		requireStaleSoon(t, visibility, "queue", b.GetReceipt())
-		eventually(t, "the message whose time is over is back", func() bool {
+		expect.Eventually(t, "the message whose time is over is back", func() bool {
 			first, second := mustLease(t, visibility, "queue", time.Hour), mustLease(t, visibility, "queue", time.Hour)
-			requireBytes(t, []byte("a"), first.GetMessage().GetPayload())
+			expect.EqualBytes(t, []byte("a"), first.GetMessage().GetPayload())
 			release(t, visibility, "queue", first.GetReceipt())
 			release(t, visibility, "queue", second.GetReceipt())
 			return string(second.GetMessage().GetPayload()) == "b"
@@ -127,21 +128,21 @@ func Visibility(t *testing.T, open Open) {
 	run("AcknowledgeRemovesForGood", func(t *testing.T, basic queuev1.Basic, visibility queuev1.Visibility) {
 		// On a machine so slow that the lease has ended before it is acknowledged, the case begins again with a longer one.
 		for lasting := shortestLease; ; lasting *= 2 {
-			require.Less(t, lasting, patience, "the implementation is too slow to be tested")
+			require.Less(t, lasting, expect.Patience, "the implementation is too slow to be tested")
 			enqueueAll(t, basic, "queue", "acknowledged", "control")
 			begin := time.Now()
 			leased := mustLease(t, visibility, "queue", lasting)
 			_, err := visibility.Acknowledge(t.Context(), &queuev1.AcknowledgeRequest{Queue: "queue", Receipt: leased.GetReceipt()})
 			if err != nil {
-				requireCode(t, fault.FailedPrecondition, err)
+				expect.Code(t, fault.FailedPrecondition, err)
 				require.GreaterOrEqual(t, time.Since(begin), lasting, "the lease ended early")
 				await(t, basic, "queue")
 				await(t, basic, "queue")
 				continue
 			}
 			mustLease(t, visibility, "queue", lasting)
-			requireBytes(t, []byte("control"), await(t, basic, "queue").GetPayload()) // the lease that began later has ended
-			pause(t, 20*time.Millisecond)
+			expect.EqualBytes(t, []byte("control"), await(t, basic, "queue").GetPayload()) // the lease that began later has ended
+			expect.Pause(t, 20*time.Millisecond)
 			requireEmpty(t, basic, "queue")
 			return
 		}
@@ -157,7 +158,7 @@ func Visibility(t *testing.T, open Open) {
 		id := enqueue(t, basic, "queue", "payload")
 		leased := mustLease(t, visibility, "queue", time.Hour)
 		answers := waitInDequeue(t.Context(), basic, "queue", 30*time.Second)
-		pause(t, 20*time.Millisecond)
+		expect.Pause(t, 20*time.Millisecond)
 		release(t, visibility, "queue", leased.GetReceipt())
 		got := receive(t, answers)
 		require.NoError(t, got.err)
@@ -171,9 +172,9 @@ func Visibility(t *testing.T, open Open) {
 		enqueue(t, basic, "queue", "later")
 		shown := peek(t, basic, "queue")
 		if time.Since(begin) < short {
-			requireBytes(t, []byte("later"), shown.GetPayload())
+			expect.EqualBytes(t, []byte("later"), shown.GetPayload())
 		}
-		eventually(t, "the message is back, at its old place", func() bool {
+		expect.Eventually(t, "the message is back, at its old place", func() bool {
 			return string(peek(t, basic, "queue").GetPayload()) == "held back"
 		})
 		require.GreaterOrEqual(t, time.Since(begin), short, "the message is back before the delay is over")
@@ -210,21 +211,21 @@ func Visibility(t *testing.T, open Open) {
 	run("ExtendVisibilityProlongs", func(t *testing.T, basic queuev1.Basic, visibility queuev1.Visibility) {
 		// On a machine so slow that the lease has ended before it is prolonged, the case begins again with a longer one.
 		for lasting := shortestLease; ; lasting *= 2 {
-			require.Less(t, lasting, patience, "the implementation is too slow to be tested")
+			require.Less(t, lasting, expect.Patience, "the implementation is too slow to be tested")
 			enqueueAll(t, basic, "queue", "prolonged", "control")
 			begin := time.Now()
 			leased := mustLease(t, visibility, "queue", lasting)
 			_, err := visibility.ExtendVisibility(t.Context(), extension("queue", leased.GetReceipt(), time.Hour))
 			if err != nil {
-				requireCode(t, fault.FailedPrecondition, err)
+				expect.Code(t, fault.FailedPrecondition, err)
 				require.GreaterOrEqual(t, time.Since(begin), lasting, "the lease ended early")
 				await(t, basic, "queue")
 				await(t, basic, "queue")
 				continue
 			}
 			mustLease(t, visibility, "queue", lasting)
-			requireBytes(t, []byte("control"), await(t, basic, "queue").GetPayload())
-			pause(t, 20*time.Millisecond)
+			expect.EqualBytes(t, []byte("control"), await(t, basic, "queue").GetPayload())
+			expect.Pause(t, 20*time.Millisecond)
 			requireEmpty(t, basic, "queue")
 			acknowledge(t, visibility, "queue", leased.GetReceipt())
 			return
@@ -265,7 +266,7 @@ func Visibility(t *testing.T, open Open) {
 	run("ReceiptIsStaleFromTheMomentThatTheTimeIsOver", func(t *testing.T, basic queuev1.Basic, visibility queuev1.Visibility) {
 		enqueue(t, basic, "queue", "payload")
 		leased := mustLease(t, visibility, "queue", shortestLease)
-		pause(t, shortestLease) // the lease began before the answer came
+		expect.Pause(t, shortestLease) // the lease began before the answer came
 		requireStale(t, visibility, "queue", leased.GetReceipt())
 		require.NotNil(t, await(t, basic, "queue"), "a stale receipt changes nothing")
 	})
@@ -314,7 +315,7 @@ func Visibility(t *testing.T, open Open) {
 	run("ReceiptIs1To1024Bytes", func(t *testing.T, _ queuev1.Basic, visibility queuev1.Visibility) {
 		for _, wrong := range []string{"", strings.Repeat("A", 1025)} {
 			for _, call := range receiptCalls(visibility) {
-				requireInvalid(t, "receipt", call(t.Context(), "queue", wrong))
+				expect.Invalid(t, "receipt", call(t.Context(), "queue", wrong))
 			}
 		}
 	})
@@ -326,7 +327,7 @@ func Visibility(t *testing.T, open Open) {
 			})
 			answers <- response
 		}()
-		pause(t, short+20*time.Millisecond) // a lease that began with the call would be over
+		expect.Pause(t, short+20*time.Millisecond) // a lease that began with the call would be over
 		begin := time.Now()
 		id := enqueue(t, basic, "queue", "payload")
 		require.Equal(t, id, (<-answers).GetMessage().GetMessageId())
@@ -371,12 +372,12 @@ func Visibility(t *testing.T, open Open) {
 			{}, {Nanos: 1}, durationpb.New(shortestLease - 1), durationpb.New(-time.Hour), durationpb.New(longestLease + 1), durationpb.New(math.MaxInt64), {Seconds: 315_576_000_000},
 		} {
 			_, err := visibility.DequeueWithTimeout(t.Context(), &queuev1.DequeueWithTimeoutRequest{Queue: "queue", VisibilityTimeout: wrong})
-			requireInvalid(t, "visibility_timeout", err)
+			expect.Invalid(t, "visibility_timeout", err)
 			_, err = visibility.ExtendVisibility(t.Context(), &queuev1.ExtendVisibilityRequest{Queue: "queue", Receipt: leased.GetReceipt(), VisibilityTimeout: wrong})
-			requireInvalid(t, "visibility_timeout", err)
+			expect.Invalid(t, "visibility_timeout", err)
 		}
 		_, err := visibility.ExtendVisibility(t.Context(), &queuev1.ExtendVisibilityRequest{Queue: "queue", Receipt: leased.GetReceipt()})
-		requireInvalid(t, "visibility_timeout", err)
+		expect.Invalid(t, "visibility_timeout", err)
 		extend(t, visibility, "queue", leased.GetReceipt(), longestLease)
 		requireOrder(t, basic, "queue", "another")
 	})
@@ -384,7 +385,7 @@ func Visibility(t *testing.T, open Open) {
 		enqueue(t, basic, "queue", "payload")
 		for _, wrong := range []*durationpb.Duration{{Nanos: -1}, durationpb.New(30*time.Second + 1), durationpb.New(time.Hour)} {
 			_, err := visibility.DequeueWithTimeout(t.Context(), &queuev1.DequeueWithTimeoutRequest{Queue: "queue", WaitTime: wrong})
-			requireInvalid(t, "wait_time", err)
+			expect.Invalid(t, "wait_time", err)
 		}
 		requireOrder(t, basic, "queue", "payload")
 	})
@@ -393,10 +394,10 @@ func Visibility(t *testing.T, open Open) {
 		receipt := mustLease(t, visibility, "queue", time.Hour).GetReceipt()
 		for _, wrong := range []*durationpb.Duration{{Nanos: -1}, durationpb.New(longestLease + 1), durationpb.New(math.MaxInt64)} {
 			_, err := visibility.Release(t.Context(), &queuev1.ReleaseRequest{Queue: "queue", Receipt: receipt, Delay: wrong})
-			requireInvalid(t, "delay", err)
+			expect.Invalid(t, "delay", err)
 		}
 		_, err := visibility.Release(t.Context(), &queuev1.ReleaseRequest{Queue: "queue", Receipt: receipt, Reason: strings.Repeat("r", 1025)})
-		requireInvalid(t, "reason", err)
+		expect.Invalid(t, "reason", err)
 		requireEmpty(t, basic, "queue")
 		releaseWith(t, visibility, &queuev1.ReleaseRequest{Queue: "queue", Receipt: receipt, Delay: &durationpb.Duration{}, Reason: strings.Repeat("r", 1024)})
 		requireOrder(t, basic, "queue", "payload")
@@ -408,17 +409,17 @@ func Visibility(t *testing.T, open Open) {
 		enqueue(t, basic, "queue", "payload")
 		leasing := &queuev1.DequeueWithTimeoutRequest{Queue: "queue", VisibilityTimeout: durationpb.New(time.Hour), WaitTime: durationpb.New(time.Second)}
 		var receipt string
-		requireUnchanged(t, leasing, func() error {
+		expect.Unchanged(t, leasing, func() error {
 			response, err := visibility.DequeueWithTimeout(t.Context(), leasing)
 			receipt = response.GetReceipt()
 			return err
 		})
 		extending := extension("queue", receipt, time.Hour+1)
-		requireUnchanged(t, extending, func() error { _, err := visibility.ExtendVisibility(t.Context(), extending); return err })
+		expect.Unchanged(t, extending, func() error { _, err := visibility.ExtendVisibility(t.Context(), extending); return err })
 		releasing := &queuev1.ReleaseRequest{Queue: "queue", Receipt: receipt, Delay: durationpb.New(time.Hour), Reason: "reason"}
-		requireUnchanged(t, releasing, func() error { _, err := visibility.Release(t.Context(), releasing); return err })
+		expect.Unchanged(t, releasing, func() error { _, err := visibility.Release(t.Context(), releasing); return err })
 		for _, request := range []proto.Message{leasing, extending, releasing} {
-			requireUnchanged(t, request, func() error { return nil })
+			expect.Unchanged(t, request, func() error { return nil })
 		}
 	})
 	run("ResponsesAreNotChangedAfterwards", func(t *testing.T, basic queuev1.Basic, visibility queuev1.Visibility) {
@@ -450,7 +451,7 @@ func Visibility(t *testing.T, open Open) {
 			enqueue(t, basic, "queue", "payload")
 			receipt := mustLease(t, visibility, "queue", time.Hour).GetReceipt()
 			ends := make([]error, 4)
-			concurrently(t, len(ends), func(i int) error {
+			expect.Concurrently(t, len(ends), func(i int) error {
 				if i%2 == 0 {
 					_, ends[i] = visibility.Acknowledge(t.Context(), &queuev1.AcknowledgeRequest{Queue: "queue", Receipt: receipt})
 				} else {
@@ -477,7 +478,7 @@ func Visibility(t *testing.T, open Open) {
 	t.Run("OneQueueIsLinearizable", func(t *testing.T) {
 		t.Parallel()
 		i := open(t)
-		requireLinearizable(t, recordQueue(t, i.QueueBasic, i.QueueVisibility))
+		expect.Linearizable(t, queueModel(), recordQueue(t, i.QueueBasic, i.QueueVisibility))
 	})
 	t.Run("NamespacesAreSeparate", func(t *testing.T) {
 		t.Parallel()
@@ -546,10 +547,10 @@ func mustLease(t *testing.T, visibility queuev1.Visibility, queue string, lastin
 func awaitLease(t *testing.T, visibility queuev1.Visibility, queue string, lasting time.Duration) *queuev1.DequeueWithTimeoutResponse {
 	t.Helper()
 	response, err := visibility.DequeueWithTimeout(t.Context(), &queuev1.DequeueWithTimeoutRequest{
-		Queue: queue, VisibilityTimeout: durationpb.New(lasting), WaitTime: durationpb.New(patience),
+		Queue: queue, VisibilityTimeout: durationpb.New(lasting), WaitTime: durationpb.New(expect.Patience),
 	})
 	require.NoError(t, err, "DequeueWithTimeout")
-	require.True(t, response.GetFound(), "there is no message within %s", patience)
+	require.True(t, response.GetFound(), "there is no message within %s", expect.Patience)
 	return response
 }
 
@@ -596,6 +597,6 @@ func requireStale(t *testing.T, visibility queuev1.Visibility, queue, receipt st
 // requireStaleSoon waits until a lease's time is over, which nothing but its receipt tells.
 func requireStaleSoon(t *testing.T, visibility queuev1.Visibility, queue, receipt string) {
 	t.Helper()
-	pause(t, shortestLease)
+	expect.Pause(t, shortestLease)
 	requireStale(t, visibility, queue, receipt)
 }
