@@ -10,7 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"google.golang.org/protobuf/proto"
 
-	"github.com/prismgate/prism/conformance/internal/expect"
+	"github.com/prismgate/prism/conformance/expect"
 
 	keyvaluev1 "github.com/prismgate/prism/gen/go/prism/keyvalue/v1"
 )

@@ -11,7 +11,7 @@ import (
 
 	"github.com/anishathalye/porcupine"
 
-	"github.com/prismgate/prism/conformance/internal/expect"
+	"github.com/prismgate/prism/conformance/expect"
 	"github.com/prismgate/prism/runtime/fault"
 
 	keyvaluev1 "github.com/prismgate/prism/gen/go/prism/keyvalue/v1"

@@ -13,7 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"google.golang.org/protobuf/types/known/durationpb"
 
-	"github.com/prismgate/prism/conformance/internal/expect"
+	"github.com/prismgate/prism/conformance/expect"
 	"github.com/prismgate/prism/runtime/fault"
 
 	keyvaluev1 "github.com/prismgate/prism/gen/go/prism/keyvalue/v1"

@@ -11,7 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"google.golang.org/protobuf/types/known/durationpb"
 
-	"github.com/prismgate/prism/conformance/internal/expect"
+	"github.com/prismgate/prism/conformance/expect"
 	"github.com/prismgate/prism/gen/go/prism"
 
 	keyvaluev1 "github.com/prismgate/prism/gen/go/prism/keyvalue/v1"

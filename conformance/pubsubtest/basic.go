@@ -10,7 +10,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/prismgate/prism/conformance/internal/expect"
+	"github.com/prismgate/prism/conformance/expect"
 	"github.com/prismgate/prism/gen/go/prism"
 	"github.com/prismgate/prism/runtime/fault"
 

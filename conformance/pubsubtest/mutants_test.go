@@ -3,7 +3,6 @@ package pubsubtest_test
 import (
 	"testing"
 
-	"github.com/prismgate/prism/conformance/internal/expect"
 	"github.com/prismgate/prism/conformance/pubsubtest"
 	"github.com/prismgate/prism/internal/testmutants"
 )
@@ -24,6 +23,4 @@ func TestSuitesRejectMutants(t *testing.T) { testmutants.Reject(t, suites()) }
 
 func TestSuitesAcceptWhatIsRight(t *testing.T) { testmutants.Accept(t, suites()) }
 
-func TestMutantChild(t *testing.T) {
-	testmutants.Child(t, suites(), expect.Hurry)
-}
+func TestMutantChild(t *testing.T) { testmutants.Child(t, suites()) }

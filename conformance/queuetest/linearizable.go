@@ -12,7 +12,7 @@ import (
 	"github.com/anishathalye/porcupine"
 	"google.golang.org/protobuf/types/known/durationpb"
 
-	"github.com/prismgate/prism/conformance/internal/expect"
+	"github.com/prismgate/prism/conformance/expect"
 	"github.com/prismgate/prism/runtime/fault"
 
 	queuev1 "github.com/prismgate/prism/gen/go/prism/queue/v1"

@@ -17,7 +17,7 @@ import (
 	"google.golang.org/protobuf/types/known/durationpb"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
-	"github.com/prismgate/prism/conformance/internal/expect"
+	"github.com/prismgate/prism/conformance/expect"
 	"github.com/prismgate/prism/gen/go/prism"
 	"github.com/prismgate/prism/runtime/fault"
 

@@ -126,9 +126,15 @@ var Layers = []Layer{
 		"a pattern's backends come in through its slots; it knows no other pattern",
 	},
 	{
+		"expectations",
+		[]string{"conformance/expect"},
+		[]string{"fault"},
+		"what all suites ask in the same way knows no data model",
+	},
+	{
 		"conformance",
 		[]string{"conformance/..."},
-		[]string{"options", "contracts", "tables", "fault", "support"},
+		[]string{"options", "contracts", "tables", "fault", "support", "expectations"},
 		"a suite tests contracts, whoever implements them; suites do not lean on each other",
 	},
 
@@ -155,7 +161,7 @@ var Layers = []Layer{
 		[]string{"internal/test*/...", "internal/house/..."},
 		[]string{
 			"options", "configuration", "typed", "contracts", "tables", "registry", "sdk", "suites", "wiring", "fault", "foundation", "support", "transport", "runtime", "client",
-			"backends", "patterns", "conformance", "servers", "aids",
+			"backends", "patterns", "conformance", "expectations", "servers", "aids",
 		},
 		"aids of tests may import everything but programs, and are imported by tests only",
 	},

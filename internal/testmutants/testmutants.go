@@ -21,6 +21,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/prismgate/prism/backends/memstore"
+	"github.com/prismgate/prism/conformance/expect"
 	"github.com/prismgate/prism/gen/go/prism"
 	"github.com/prismgate/prism/internal/testrace"
 	"github.com/prismgate/prism/runtime/backend"
@@ -108,14 +109,13 @@ func Accept(t *testing.T, suites []Suite) {
 	}
 }
 
-// Child is what a child process runs. It has the suites hurry: they wait in vain for what mutants do not do.
-func Child(t *testing.T, suites []Suite, hurry func()) {
+// Child is what a child process runs.
+func Child(t *testing.T, suites []Suite) {
 	t.Helper()
 	name := os.Getenv(variable)
 	if name == "" {
 		t.Skip("is run by the test that calls Reject, in a process of its own")
 	}
-	hurry()
 	for _, suite := range suites {
 		for _, mutant := range suite.Mutants {
 			if suite.Name+"/"+mutant.Name == name {
@@ -158,7 +158,7 @@ func runChild(ctx context.Context, name string) child {
 	ctx, cancel := context.WithTimeout(ctx, childTimeout)
 	defer cancel()
 	command := exec.CommandContext(ctx, executable, "-test.run=^TestMutantChild$", "-test.parallel=64") // cases that wait in vain wait together
-	command.Env = append(os.Environ(), variable+"="+name)
+	command.Env = append(os.Environ(), variable+"="+name, expect.Hurry+"=1")
 	output, err := command.CombinedOutput()
 	if ctx.Err() != nil {
 		err = fmt.Errorf("the child does not end: %w", ctx.Err())

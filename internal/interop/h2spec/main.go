@@ -195,7 +195,7 @@ func (s suite) run(ctx context.Context, address string) (output string, err erro
 	if err != nil {
 		return "", err
 	}
-	args := []string{"--strict", "--timeout=10", "--host=127.0.0.1", "--port=" + port, "--junit-report=" + s.report}
+	args := []string{"--strict", "--timeout=5", "--host=127.0.0.1", "--port=" + port, "--junit-report=" + s.report}
 	if s.tls {
 		args = append(args, "--tls", "--insecure")
 	}
