@@ -112,13 +112,14 @@ func TestCoalescingCanBeSwitchedOff(t *testing.T) {
 func TestCallThatIsHeldUpEndsInTime(t *testing.T) {
 	t.Parallel()
 	name := schema()
-	i := namespace(t, open(t, &backendsv1.Postgres{Schema: name, Timeout: durationpb.New(300 * time.Millisecond)}), "orders")
+	i := namespace(t, open(t, &backendsv1.Postgres{Schema: name}), "orders")
 	set(t, i, "held", "before")
+	impatient := namespace(t, open(t, &backendsv1.Postgres{Schema: name, Timeout: durationpb.New(2 * time.Second)}), "orders")
 	holder, watcher := shared(t, name), shared(t, name)
 	execute(t, holder, `begin`)
 	execute(t, holder, `select from kv where key = 'held' for update`)
 
-	_, err := i.KeyValueBasic.Set(t.Context(), &keyvaluev1.SetRequest{Key: "held", Value: []byte("after")})
+	_, err := impatient.KeyValueBasic.Set(t.Context(), &keyvaluev1.SetRequest{Key: "held", Value: []byte("after")})
 	require.Equal(t, fault.Unavailable, fault.CodeOf(err), "the configured timeout: %v", err)
 
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)

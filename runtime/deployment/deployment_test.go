@@ -33,7 +33,14 @@ func served(t *testing.T, kind string) string {
 }
 
 func remote(address string) *configv1.BackendInstance {
-	return &configv1.BackendInstance{Deployment: "remote", Provider: &configv1.Provider{Address: address, StartTimeout: durationpb.New(2 * time.Second)}}
+	return &configv1.BackendInstance{Deployment: "remote", Provider: &configv1.Provider{Address: address, StartTimeout: durationpb.New(patience)}}
+}
+
+// absent is remote for an address where no provider is.
+func absent(address string) *configv1.BackendInstance {
+	instance := remote(address)
+	instance.Provider.StartTimeout = durationpb.New(2 * time.Second)
+	return instance
 }
 
 func TestEachDeploymentServesTheSame(t *testing.T) {
@@ -91,7 +98,7 @@ func TestProvidersThatCannotBeUsed(t *testing.T) {
 
 func TestAProviderThatIsNotThere(t *testing.T) {
 	t.Parallel()
-	err := opener(t).Try(t.Context(), planned(t, remote("unix:"+filepath.Join(t.TempDir(), "p.sock"))), backend.Env{Instance: "orders"})
+	err := opener(t).Try(t.Context(), planned(t, absent("unix:"+filepath.Join(t.TempDir(), "p.sock"))), backend.Env{Instance: "orders"})
 	require.ErrorContains(t, err, "does not answer after 2s; start it with \"prism provider memstore --listen unix:")
 }
 
@@ -110,7 +117,7 @@ func TestAnotherServerIsNoProvider(t *testing.T) {
 			_, _ = connection.Write([]byte("220 mail.example.com ESMTP\r\n"))
 		}
 	}()
-	err = opener(t).Try(t.Context(), planned(t, remote(listener.Addr().String())), backend.Env{Instance: "orders"})
+	err = opener(t).Try(t.Context(), planned(t, absent(listener.Addr().String())), backend.Env{Instance: "orders"})
 	require.ErrorContains(t, err, listener.Addr().String()+" does not answer after 2s")
 }
 

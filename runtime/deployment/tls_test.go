@@ -37,7 +37,7 @@ func secured(t *testing.T, own testcert.Files, gateways *testcert.Authority) str
 }
 
 func withTLS(address string, files *configv1.ClientTls) *configv1.BackendInstance {
-	return &configv1.BackendInstance{Deployment: "remote", Provider: &configv1.Provider{Address: address, Tls: files, StartTimeout: durationpb.New(2 * time.Second)}}
+	return &configv1.BackendInstance{Deployment: "remote", Provider: &configv1.Provider{Address: address, Tls: files, StartTimeout: durationpb.New(6 * time.Second)}}
 }
 
 func TestBothSidesShowACertificate(t *testing.T) {
