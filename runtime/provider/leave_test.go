@@ -7,7 +7,6 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	pubsubv1 "github.com/prismgate/prism/gen/go/prism/pubsub/v1"
 	"github.com/prismgate/prism/runtime/provider"
 )
 
@@ -19,14 +18,7 @@ func TestCloseDoesNotWaitForALinkThatIsLeft(t *testing.T) {
 	require.NoError(t, err)
 	n := clients(t, i, "n")
 	another := open(t, options)
-	reading, stopped := make(chan struct{}), make(chan error, 1)
-	go func() {
-		stopped <- n.PubSubBasic.Subscribe(context.WithoutCancel(t.Context()), &pubsubv1.SubscribeRequest{Topic: "t"}, func(*pubsubv1.SubscribeResponse) error {
-			close(reading)
-			return nil
-		})
-	}()
-	<-reading
+	stopped := subscribed(t, n)
 	ended := make(chan error, 1)
 	go func() { ended <- another.Shutdown(context.WithoutCancel(t.Context()), time.Hour) }()
 	require.Eventually(t, func() bool { return options.Env.Status.Openings.Load() > 0 }, patient, time.Millisecond, "the link is left")

@@ -10,7 +10,6 @@ import (
 	"github.com/stretchr/testify/require"
 
 	providerv1 "github.com/prismgate/prism/gen/go/prism/provider/v1"
-	pubsubv1 "github.com/prismgate/prism/gen/go/prism/pubsub/v1"
 	"github.com/prismgate/prism/runtime/fault"
 	"github.com/prismgate/prism/runtime/provider"
 )
@@ -93,14 +92,7 @@ func TestWhatIsLeftEndsWhenItsProviderIsFrozen(t *testing.T) {
 	i := open(t, o)
 	n := clients(t, i, "n")
 	another := open(t, optionsFor(t, s.address))
-	reading, stopped := make(chan struct{}), make(chan error, 1)
-	go func() {
-		stopped <- n.PubSubBasic.Subscribe(context.WithoutCancel(t.Context()), &pubsubv1.SubscribeRequest{Topic: "t"}, func(*pubsubv1.SubscribeResponse) error {
-			close(reading)
-			return nil
-		})
-	}()
-	<-reading
+	stopped := subscribed(t, n)
 	ended := make(chan error, 1)
 	go func() { ended <- another.Shutdown(context.WithoutCancel(t.Context()), time.Hour) }()
 	require.Eventually(t, func() bool { return o.Env.Status.Openings.Load() > 0 }, 20*time.Second, time.Millisecond, "it is left")

@@ -14,6 +14,7 @@ import (
 	"github.com/prismgate/prism/backends/memstore"
 	"github.com/prismgate/prism/gen/go/prism"
 	backendsv1 "github.com/prismgate/prism/gen/go/prism/backends/v1"
+	pubsubv1 "github.com/prismgate/prism/gen/go/prism/pubsub/v1"
 	"github.com/prismgate/prism/gen/go/registry"
 	"github.com/prismgate/prism/runtime/backend"
 	"github.com/prismgate/prism/runtime/catalog"
@@ -110,4 +111,18 @@ func clients(t testing.TB, i *provider.Instance, name string) *prism.Interfaces 
 func fresh(i *provider.Instance) func(t *testing.T) *prism.Interfaces {
 	var next atomic.Int64
 	return func(t *testing.T) *prism.Interfaces { return clients(t, i, strconv.FormatInt(next.Add(1), 10)) }
+}
+
+// subscribed opens a stream, which outlasts the test's context, and returns what it ends with.
+func subscribed(t *testing.T, n *prism.Interfaces) <-chan error {
+	t.Helper()
+	reading, stopped := make(chan struct{}), make(chan error, 1)
+	go func() {
+		stopped <- n.PubSubBasic.Subscribe(context.WithoutCancel(t.Context()), &pubsubv1.SubscribeRequest{Topic: "t"}, func(*pubsubv1.SubscribeResponse) error {
+			close(reading)
+			return nil
+		})
+	}()
+	<-reading
+	return stopped
 }
