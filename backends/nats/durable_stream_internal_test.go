@@ -84,7 +84,7 @@ func TestAMessageThatHasWaitedTooLongIsNotSentBesideItsNextDelivery(t *testing.T
 
 func TestAMissedComesBeforeTheNextMessage(t *testing.T) {
 	t.Parallel()
-	p := namespace(t, func(config *backendsv1.Nats) { config.TopicRetention = durationpb.New(2 * time.Second) })
+	p := namespace(t, func(config *backendsv1.Nats) { config.TopicRetention = durationpb.New(6 * time.Second) })
 	s := opened(t, p, &pubsubv1.SubscribeDurableRequest{})
 	p.publishPersistent(t, "goes")
 	require.Eventually(t, func() bool {

@@ -148,7 +148,8 @@ func TestDurableSubscriptionIsSharedByGateways(t *testing.T) {
 
 func TestRetentionIsTold(t *testing.T) {
 	t.Parallel()
-	i := namespace(t, open(t, &backendsv1.Postgres{Schema: schema(), TopicRetention: durationpb.New(time.Second)}), "topics")
+	name := schema()
+	i := namespace(t, open(t, &backendsv1.Postgres{Schema: name, TopicRetention: durationpb.New(10 * time.Second)}), "topics")
 	ctx, stop := context.WithCancel(t.Context())
 	_, responses, end := durableStream(t, ctx, i, time.Minute)
 	keep(t, i, "sent and not acknowledged")
@@ -156,6 +157,7 @@ func TestRetentionIsTold(t *testing.T) {
 	stop()
 	require.Error(t, receive(t, end))
 	keep(t, i, "never sent")
+	execute(t, shared(t, name), `update pubsub_messages set published = published - interval '1 hour'`)
 	require.Eventually(t, func() bool {
 		last, err := i.PubSubPersistent.GetLastMessageID(t.Context(), &pubsubv1.GetLastMessageIDRequest{Topic: "topic"})
 		return err == nil && !last.GetFound()

@@ -1,6 +1,7 @@
 package redis
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -10,6 +11,7 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 
 	"github.com/redis/go-redis/v9"
@@ -25,14 +27,51 @@ func (s *Store) check(ctx context.Context) error {
 	if s.config.GetCluster() && s.config.GetDatabase() != 0 {
 		return fmt.Errorf("database: a Redis Cluster has only database 0, not %d", s.config.GetDatabase())
 	}
-	info, err := s.client.Info(ctx).Result()
+	cluster, ok := s.client.(*redis.ClusterClient)
+	if !ok {
+		return s.checkNode(ctx, s.client)
+	}
+	return s.checkCluster(ctx, cluster)
+}
+
+// checkCluster looks at all masters of a cluster. Some may be gone, as when a gateway is started at such a time, but not all.
+func (s *Store) checkCluster(ctx context.Context, cluster *redis.ClusterClient) error {
+	var mu sync.Mutex
+	var wrong, gone error
+	answered := false
+	err := cluster.ForEachMaster(ctx, func(ctx context.Context, node *redis.Client) error {
+		err := unanswered(node.Ping(ctx).Err())
+		if err == nil {
+			err = s.checkNode(ctx, node)
+			mu.Lock()
+			defer mu.Unlock()
+			answered, wrong = true, cmp.Or(wrong, err)
+			return nil
+		}
+		mu.Lock()
+		defer mu.Unlock()
+		gone = err
+		return nil
+	})
+	switch {
+	case err != nil:
+		return s.explain(err)
+	case wrong == nil && !answered:
+		return s.explain(gone)
+	}
+	return wrong
+}
+
+// checkNode looks at one server.
+func (s *Store) checkNode(ctx context.Context, node redis.Cmdable) error {
+	info, err := node.Info(ctx).Result()
 	if err != nil {
 		return s.explain(err)
 	}
 	if err := s.checkServer(parseInfo(info)); err != nil {
 		return err
 	}
-	return s.checkRights(ctx)
+	return s.checkRights(ctx, node)
 }
 
 // parseInfo returns the fields of what INFO has answered.

@@ -15,6 +15,7 @@ import (
 
 	"github.com/prismgate/prism/gen/go/prism"
 	"github.com/prismgate/prism/internal/testenv"
+	"github.com/prismgate/prism/runtime/backend"
 	"github.com/prismgate/prism/runtime/fault"
 
 	backendsv1 "github.com/prismgate/prism/gen/go/prism/backends/v1"
@@ -102,6 +103,122 @@ func TestStreamsEndWhenTheirNamespaceMoves(t *testing.T) {
 	for _, payload := range []string{"once", "last"} {
 		require.Equal(t, payload, string(live.next(t).GetMessage().GetPayload()))
 		require.Equal(t, payload, string(durable.next(t).GetMessage().GetMessage().GetPayload()))
+	}
+}
+
+// TestANodeThatDiesIsReplacedByItsReplica kills a node of a cluster: its namespaces come back when the replica has taken over, with all they had, and those of the other nodes notice nothing.
+func TestANodeThatDiesIsReplacedByItsReplica(t *testing.T) {
+	t.Parallel()
+	nodes := testenv.RedisCluster(t, "--cluster-require-full-coverage", "no")
+	testenv.RedisReplica(t, nodes[0], "--cluster-require-full-coverage", "no")
+	status := new(backend.Status)
+	store := openIn(t, backend.Env{Status: status}, &backendsv1.Redis{Address: nodes[0].Address(), Addresses: []string{nodes[1].Address()}, Cluster: true})
+	direct := dial(t, &client.Options{Addr: nodes[0].Address()})
+	names := map[bool]string{}
+	for n := 0; len(names) < 2; n++ {
+		slot := direct.ClusterKeySlot(t.Context(), fmt.Sprintf("{%d}", n)).Val()
+		names[slot < 16384/3] = fmt.Sprint(n)
+	}
+	dies, stays := namespace(t, store, names[true]), namespace(t, store, names[false])
+	set(t, t.Context(), dies, "key", "value")
+	live := subscribe(t, dies, "topic")
+	require.NoError(t, direct.Set(t.Context(), "{"+names[true]+"}", "last", 0).Err())
+	require.EqualValues(t, 1, direct.Wait(t.Context(), 1, waiting).Val(), "the replica has what its master has")
+
+	require.NoError(t, nodes[0].Kill())
+	require.Equal(t, fault.Unavailable, fault.CodeOf(live.ending(t)))
+	require.Equal(t, fault.Unavailable, fault.CodeOf(sets(t.Context(), dies, "other")))
+	require.Eventually(t, func() bool {
+		set(t, t.Context(), stays, "key", "value")
+		get, err := dies.KeyValueBasic.Get(t.Context(), &keyvaluev1.GetRequest{Key: "key"})
+		if err != nil {
+			require.Equal(t, fault.Unavailable, fault.CodeOf(err), "%v", err)
+			return false
+		}
+		require.Equal(t, "value", string(get.GetValue()))
+		return true
+	}, waiting, time.Millisecond)
+	require.Eventually(t, func() bool { unavailable, _ := status.State(); return unavailable == "" }, waiting, time.Millisecond)
+	require.NotZero(t, status.Openings.Load())
+	set(t, t.Context(), dies, "other", "value")
+	live = subscribe(t, dies, "topic")
+	publish(t, dies, "topic", "again")
+	require.Equal(t, "again", string(live.next(t).GetMessage().GetPayload()))
+
+	store = open(t, &backendsv1.Redis{Address: nodes[0].Address(), Addresses: []string{nodes[1].Address()}, Cluster: true})
+	_, err := namespace(t, store, names[true]).KeyValueBasic.Get(t.Context(), &keyvaluev1.GetRequest{Key: "key"})
+	require.NoError(t, err, "a gateway can start while a node is gone")
+}
+
+// TestAddressesThatAreGoneStopNothing has a cluster of whose addresses most are nobody's, and calls that are given up, after each of which the gateway asks whether the server is there: whom it asks
+// must be the server of the namespace.
+func TestAddressesThatAreGoneStopNothing(t *testing.T) {
+	t.Parallel()
+	nodes := testenv.RedisCluster(t)
+	status := new(backend.Status)
+	config := &backendsv1.Redis{Address: "127.0.0.1:" + freePort(t), Cluster: true}
+	for range 20 {
+		config.Addresses = append(config.Addresses, "127.0.0.1:"+freePort(t))
+	}
+	config.Addresses = append(config.Addresses, nodes[2].Address())
+	i := namespace(t, openIn(t, backend.Env{Status: status}, config), "name")
+	for range 60 {
+		for _, node := range nodes {
+			require.NoError(t, dial(t, &client.Options{Addr: node.Address()}).ClientPause(t.Context(), 30*time.Millisecond).Err())
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
+		if _, err := i.KeyValueBasic.Get(ctx, &keyvaluev1.GetRequest{Key: "key"}); err != nil {
+			require.Equal(t, fault.DeadlineExceeded, fault.CodeOf(err), "%v", err)
+		}
+		cancel()
+	}
+	require.Zero(t, status.Openings.Load())
+}
+
+// TestAWriteToAClusterIsNotRepeated ends the connection of writes that a node has, and has not done yet: the client repeats what it is not told not to.
+func TestAWriteToAClusterIsNotRepeated(t *testing.T) {
+	t.Parallel()
+	nodes := testenv.RedisCluster(t)
+	i := namespace(t, open(t, &backendsv1.Redis{Address: nodes[0].Address(), Cluster: true}), "n")
+	set(t, t.Context(), i, "key", "value")
+	var direct []*client.Client
+	for _, node := range nodes {
+		direct = append(direct, dial(t, &client.Options{Addr: node.Address()}))
+	}
+	each := func(do func(node *client.Client)) {
+		for _, node := range direct {
+			do(node)
+		}
+	}
+	for name, call := range map[string]func() error{
+		"Expire": func() error {
+			_, err := i.KeyValueTTL.Expire(t.Context(), &keyvaluev1.ExpireRequest{Key: "key", Ttl: durationpb.New(time.Hour)})
+			return err
+		},
+		"Set": func() error { return sets(t.Context(), i, "key") },
+		"Delete": func() error {
+			_, err := i.KeyValueBasic.Delete(t.Context(), &keyvaluev1.DeleteRequest{Key: "key"})
+			return err
+		},
+	} {
+		each(func(node *client.Client) {
+			require.NoError(t, node.Do(t.Context(), "client", "pause", time.Minute.Milliseconds(), "write").Err())
+		})
+		ended := make(chan error, 1)
+		go func() { ended <- call() }()
+		held := func() (clients int) {
+			each(func(node *client.Client) {
+				clients += strings.Count(node.Info(t.Context(), "clients").Val(), "blocked_clients:1")
+			})
+			return clients
+		}
+		require.Eventually(t, func() bool { return held() == 1 }, waiting, time.Millisecond, "%s has come to a node", name)
+		each(func(node *client.Client) {
+			require.NoError(t, node.Do(t.Context(), "client", "kill", "type", "normal", "skipme", "yes").Err())
+		})
+		each(func(node *client.Client) { require.NoError(t, node.ClientUnpause(t.Context()).Err()) })
+		require.Equal(t, fault.Unavailable, fault.CodeOf(<-ended), name)
+		require.Eventually(t, func() bool { return sets(t.Context(), i, "key") == nil }, waiting, time.Millisecond)
 	}
 }
 

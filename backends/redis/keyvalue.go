@@ -16,9 +16,8 @@ const aloneAfterLarge = 64
 // keyValue is the KeyValue model of one namespace. A value is a string of Redis, so that its time to live is Redis's own. The index is a sorted set with every key, all of the same score and so
 // in the order of the bytes; it is written in one step with the value. It may have keys that have expired.
 type keyValue struct {
-	store *Store
+	place *place
 	name  string
-	lanes *lanes
 
 	values string // what a value's key begins with; the caller's key follows as it is
 	index  string
@@ -29,12 +28,8 @@ type keyValue struct {
 	sweeping atomic.Bool
 }
 
-func newKeyValue(s *Store, name string) *keyValue {
-	k := &keyValue{store: s, name: name, lanes: s.lanes, values: s.key(name, "v") + ":", index: s.key(name, "i"), open: s.key(name, "o")}
-	if k.lanes == nil {
-		k.lanes = newLanes(s)
-	}
-	return k
+func newKeyValue(p *place, name string) *keyValue {
+	return &keyValue{place: p, name: name, values: p.key(name, "v") + ":", index: p.key(name, "i"), open: p.key(name, "o")}
 }
 
 // Set stores a value.
@@ -75,12 +70,12 @@ func (k *keyValue) Exists(ctx context.Context, request *keyvaluev1.ExistsRequest
 // read makes a call that reads, in company unless its value is likely to be large.
 func (k *keyValue) read(ctx context.Context, key string, what readWhat) (*read, error) {
 	r := &read{key: k.values + key, what: what}
-	err := k.store.coalesced(ctx, true, func() error {
+	err := k.place.coalesced(ctx, true, func() error {
 		if what == readValue && k.alone.Load() > 0 {
 			k.alone.Add(-1)
-			return outcome(k.store.read(ctx, []*read{r}), &r.err)
+			return outcome(k.place.read(ctx, []*read{r}), &r.err)
 		}
-		return outcome(k.lanes.reads.Do(ctx, r), &r.err)
+		return outcome(k.place.lanes.reads.Do(ctx, r), &r.err)
 	})
 	if err != nil {
 		return nil, err
@@ -94,11 +89,11 @@ func (k *keyValue) read(ctx context.Context, key string, what readWhat) (*read, 
 // write makes a call that changes a key, in company unless its value is large.
 func (k *keyValue) write(ctx context.Context, w *write) (*write, error) {
 	w.key, w.index = k.values+w.member, k.index
-	err := k.store.coalesced(ctx, false, func() error {
+	err := k.place.coalesced(ctx, false, func() error {
 		if len(w.value) > maxShared {
-			return outcome(k.store.write(ctx, []*write{w}), &w.err)
+			return outcome(k.place.write(ctx, []*write{w}), &w.err)
 		}
-		return outcome(k.lanes.writes.Do(ctx, w), &w.err)
+		return outcome(k.place.lanes.writes.Do(ctx, w), &w.err)
 	})
 	if err != nil {
 		return nil, err

@@ -43,9 +43,9 @@ func (k *keyValue) BatchSet(ctx context.Context, request *keyvaluev1.BatchSetReq
 			add = append(add, 0, item.GetKey())
 		}
 	}
-	err := k.store.do(ctx, "redis.keyvalue.BatchSet", false, func(ctx context.Context) error {
+	err := k.place.do(ctx, "redis.keyvalue.BatchSet", false, func(ctx context.Context) error {
 		stored, indexed := redis.NewCmd(ctx, set...), redis.NewCmd(ctx, add...)
-		if err := k.store.exchange(ctx, k.index, []redis.Cmder{stored, indexed}); err != nil {
+		if err := k.place.exchange(ctx, k.index, []redis.Cmder{stored, indexed}); err != nil {
 			return err
 		}
 		return errors.Join(stored.Err(), indexed.Err())
@@ -69,8 +69,8 @@ func (k *keyValue) BatchDelete(ctx context.Context, request *keyvaluev1.BatchDel
 	for _, key := range keys {
 		names, members = append(names, k.values+key), append(members, key)
 	}
-	err := k.store.do(ctx, "redis.keyvalue.BatchDelete", false, func(ctx context.Context) error {
-		return k.store.eval(ctx, deleteScript, append(names, k.index), members...).Err()
+	err := k.place.do(ctx, "redis.keyvalue.BatchDelete", false, func(ctx context.Context) error {
+		return k.place.eval(ctx, deleteScript, append(names, k.index), members...).Err()
 	})
 	if err != nil {
 		return nil, err
@@ -88,8 +88,8 @@ func (k *keyValue) BatchGet(ctx context.Context, request *keyvaluev1.BatchGetReq
 		room -= len(key) + resultOverhead
 	}
 	var answers []any
-	err := k.store.do(ctx, "redis.keyvalue.BatchGet", true, func(ctx context.Context) (err error) {
-		answers, err = k.store.eval(ctx, fetchScript, names, room).Slice()
+	err := k.place.do(ctx, "redis.keyvalue.BatchGet", true, func(ctx context.Context) (err error) {
+		answers, err = k.place.eval(ctx, fetchScript, names, room).Slice()
 		return err
 	})
 	if err != nil {

@@ -44,8 +44,8 @@ func (k *keyValue) CompareAndDelete(ctx context.Context, request *keyvaluev1.Com
 
 // compare runs a script that answers 1 when it has changed the key, and else with the value that it has found. Current is nil when there is none.
 func (k *keyValue) compare(ctx context.Context, op string, script script, key string, arguments []any) (done bool, current []byte, err error) {
-	err = k.store.do(ctx, op, false, func(ctx context.Context) error {
-		answer, err := k.store.eval(ctx, script, []string{k.values + key, k.index}, arguments...).Result()
+	err = k.place.do(ctx, op, false, func(ctx context.Context) error {
+		answer, err := k.place.eval(ctx, script, []string{k.values + key, k.index}, arguments...).Result()
 		if isNil(err) {
 			return nil
 		}

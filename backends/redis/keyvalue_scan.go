@@ -64,8 +64,8 @@ func startWalk(prefix string) walk { return walk{from: "[" + prefix, to: "[" + p
 
 // step runs a script on the next keys of a walk. The script answers the last key that it has looked at, "" at the end, and what it has found.
 func (k *keyValue) step(ctx context.Context, op string, script script, w *walk, keys int, more ...any) (found any, err error) {
-	err = k.store.do(ctx, op, true, func(ctx context.Context) error {
-		answer, err := k.store.eval(ctx, script, k.store.together(k.index), append([]any{k.values, w.from, w.to, keys}, more...)...).Slice()
+	err = k.place.do(ctx, op, true, func(ctx context.Context) error {
+		answer, err := k.place.eval(ctx, script, k.place.together(k.index), append([]any{k.values, w.from, w.to, keys}, more...)...).Slice()
 		if err != nil {
 			return err
 		}
@@ -97,7 +97,7 @@ func (k *keyValue) enumerate(ctx context.Context, page page, emit func(found mat
 	}
 	w := startWalk(page.prefix)
 	if page.token != "" {
-		position, err := k.store.tokens.Open(page.token, k.name, page.procedure, page.prefix)
+		position, err := k.place.tokens.Open(page.token, k.name, page.procedure, page.prefix)
 		if err != nil {
 			return err
 		}
@@ -113,7 +113,7 @@ func (k *keyValue) enumerate(ctx context.Context, page page, emit func(found mat
 		for _, found := range matches {
 			if count > 0 {
 				if count == page.size {
-					return emit(held, k.store.tokens.Seal([]byte(held.key), k.name, page.procedure, page.prefix))
+					return emit(held, k.place.tokens.Seal([]byte(held.key), k.name, page.procedure, page.prefix))
 				}
 				if err := emit(held, ""); err != nil {
 					return err

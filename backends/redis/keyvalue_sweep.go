@@ -23,7 +23,7 @@ func (k *keyValue) sweepSometimes() {
 	if k.expiring.Add(1)%sweepEvery != 0 || !k.sweeping.CompareAndSwap(false, true) {
 		return
 	}
-	s := k.store
+	s := k.place
 	s.background.Go(func() {
 		defer k.sweeping.Store(false)
 		if err := s.eval(s.ctx, sweepScript, s.together(k.index), k.values, sweepKeys).Err(); err != nil {

@@ -50,7 +50,7 @@ var (
 )
 
 // transaction is the key of an open transaction: a hash of what it has read and will write, that expires with it.
-func (k *keyValue) transaction(handle string) string { return k.store.key(k.name, "t", handle) }
+func (k *keyValue) transaction(handle string) string { return k.place.key(k.name, "t", handle) }
 
 // BeginTransaction opens a transaction. Its handle is random, so that nobody can guess another's.
 func (k *keyValue) BeginTransaction(ctx context.Context, request *keyvaluev1.BeginTransactionRequest) (*keyvaluev1.BeginTransactionResponse, error) {
@@ -92,9 +92,9 @@ func (k *keyValue) DeleteInTransaction(ctx context.Context, request *keyvaluev1.
 // GetInTransaction reads what the transaction sees.
 func (k *keyValue) GetInTransaction(ctx context.Context, request *keyvaluev1.GetInTransactionRequest) (*keyvaluev1.GetInTransactionResponse, error) {
 	response := &keyvaluev1.GetInTransactionResponse{}
-	err := k.store.do(ctx, "redis.keyvalue.GetInTransaction", true, func(ctx context.Context) error {
+	err := k.place.do(ctx, "redis.keyvalue.GetInTransaction", true, func(ctx context.Context) error {
 		keys := []string{k.transaction(request.GetTransaction()), k.values + request.GetKey()}
-		answer, err := k.store.eval(ctx, seeScript, keys, request.GetKey(), maxTransactionKeys).Result()
+		answer, err := k.place.eval(ctx, seeScript, keys, request.GetKey(), maxTransactionKeys).Result()
 		if err != nil {
 			return err
 		}
@@ -117,7 +117,7 @@ func (k *keyValue) GetInTransaction(ctx context.Context, request *keyvaluev1.Get
 // Commit ends a transaction and applies it if what it has read still holds.
 func (k *keyValue) Commit(ctx context.Context, request *keyvaluev1.CommitRequest) (*keyvaluev1.CommitResponse, error) {
 	handle := request.GetTransaction()
-	err := k.transact(ctx, "redis.keyvalue.Commit", false, commitScript, k.store.together(k.transaction(handle), k.open, k.index), handle, k.values)
+	err := k.transact(ctx, "redis.keyvalue.Commit", false, commitScript, k.place.together(k.transaction(handle), k.open, k.index), handle, k.values)
 	if err != nil {
 		return nil, err
 	}
@@ -127,8 +127,8 @@ func (k *keyValue) Commit(ctx context.Context, request *keyvaluev1.CommitRequest
 // Rollback ends a transaction.
 func (k *keyValue) Rollback(ctx context.Context, request *keyvaluev1.RollbackRequest) (*keyvaluev1.RollbackResponse, error) {
 	handle := request.GetTransaction()
-	err := k.store.do(ctx, "redis.keyvalue.Rollback", true, func(ctx context.Context) error {
-		return k.store.eval(ctx, deleteScript, []string{k.transaction(handle), k.open}, handle).Err()
+	err := k.place.do(ctx, "redis.keyvalue.Rollback", true, func(ctx context.Context) error {
+		return k.place.eval(ctx, deleteScript, []string{k.transaction(handle), k.open}, handle).Err()
 	})
 	if err != nil {
 		return nil, err
@@ -138,8 +138,8 @@ func (k *keyValue) Rollback(ctx context.Context, request *keyvaluev1.RollbackReq
 
 // transact runs a script that answers how it went.
 func (k *keyValue) transact(ctx context.Context, op string, repeatable bool, script script, keys []string, arguments ...any) error {
-	return k.store.do(ctx, op, repeatable, func(ctx context.Context) error {
-		answer, err := k.store.eval(ctx, script, keys, arguments...).Int64()
+	return k.place.do(ctx, op, repeatable, func(ctx context.Context) error {
+		answer, err := k.place.eval(ctx, script, keys, arguments...).Int64()
 		if err != nil {
 			return err
 		}

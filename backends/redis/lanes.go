@@ -19,22 +19,22 @@ type lanes struct {
 	writes *backend.Lane[write]
 }
 
-func newLanes(s *Store) *lanes {
+func newLanes(p *place) *lanes {
 	return &lanes{
-		reads:  backend.NewLane(s.ctx, s.env, "read", s.config.GetCoalescing(), nil, s.read),
-		writes: backend.NewLane(s.ctx, s.env, "write", s.config.GetCoalescing(), func(w *write) string { return w.key }, s.write),
+		reads:  backend.NewLane(p.ctx, p.env, "read", p.config.GetCoalescing(), nil, p.read),
+		writes: backend.NewLane(p.ctx, p.env, "write", p.config.GetCoalescing(), func(w *write) string { return w.key }, p.write),
 	}
 }
 
 // coalesced makes a call in a lane, where nothing is repeated; one that may be is repeated here, while there is time.
-func (s *Store) coalesced(ctx context.Context, repeatable bool, call func() error) error {
+func (p *place) coalesced(ctx context.Context, repeatable bool, call func() error) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
 	begun := time.Now()
 	var failed error
-	return s.breaker.Do(ctx, repeatable, func(context.Context) error {
-		if failed == nil || time.Since(begun) < s.timeout {
+	return p.breaker.Do(ctx, repeatable, func(context.Context) error {
+		if failed == nil || time.Since(begun) < p.timeout {
 			failed = call()
 		}
 		return failed
@@ -45,7 +45,7 @@ func (s *Store) coalesced(ctx context.Context, repeatable bool, call func() erro
 // error is that of them all: the server was not reached, or did not do any of them.
 func (s *Store) exchange(ctx context.Context, index string, commands []redis.Cmder) error {
 	if len(commands) == 1 {
-		_ = s.client.Process(ctx, commands[0])
+		_ = s.client.Process(ctx, once{commands[0]})
 		return unanswered(commands[0].Err())
 	}
 	pipeline := s.client.Pipeline()

@@ -20,7 +20,7 @@ const defaultRetention = time.Hour
 // pubSub is the PubSub model of one namespace. Messages travel on channels of the server; each is listened to once, whoever listens here. What is kept is on the server,
 // lua/pubsub.lua says how.
 type pubSub struct {
-	store     *Store
+	place     *place
 	name      string
 	tokens    *backend.Tokens
 	prefix    string   // of all keys and channels of the namespace's topics
@@ -29,13 +29,13 @@ type pubSub struct {
 	hub       *fanout.Hub
 }
 
-func newPubSub(store *Store, name string) *pubSub {
-	p := &pubSub{store: store, name: name, tokens: store.tokens, prefix: store.key(name, "pubsub") + ":", retention: defaultRetention.Milliseconds()}
-	if configured := store.config.GetTopicRetention(); configured != nil {
+func newPubSub(at *place, name string) *pubSub {
+	p := &pubSub{place: at, name: name, tokens: at.tokens, prefix: at.key(name, "pubsub") + ":", retention: defaultRetention.Milliseconds()}
+	if configured := at.config.GetTopicRetention(); configured != nil {
 		p.retention = configured.AsDuration().Milliseconds()
 	}
-	p.keys = store.together(p.prefix)
-	p.hub = fanout.New(name, store.tokens, p)
+	p.keys = at.together(p.prefix)
+	p.hub = fanout.New(name, at.tokens, p)
 	return p
 }
 
@@ -45,8 +45,8 @@ func (p *pubSub) run(ctx context.Context, op string, repeatable bool, script scr
 		return nil, err
 	}
 	var answer any
-	err := p.store.do(ctx, op, repeatable, func(ctx context.Context) error {
-		value, err := p.store.eval(ctx, script, p.keys, append([]any{p.retention}, arguments...)...).Result()
+	err := p.place.do(ctx, op, repeatable, func(ctx context.Context) error {
+		value, err := p.place.eval(ctx, script, p.keys, append([]any{p.retention}, arguments...)...).Result()
 		if isNil(err) {
 			return nil
 		}
@@ -74,8 +74,8 @@ func (p *pubSub) publish(ctx context.Context, op, topic string, payload []byte, 
 	if err != nil {
 		return err
 	}
-	return p.store.do(ctx, op, false, func(ctx context.Context) error {
-		err := p.store.eval(ctx, pubsubPublish, []string{p.prefix}, topic, encoded).Err()
+	return p.place.do(ctx, op, false, func(ctx context.Context) error {
+		err := p.place.eval(ctx, pubsubPublish, []string{p.prefix}, topic, encoded).Err()
 		if isNil(err) {
 			return nil
 		}
@@ -117,14 +117,14 @@ type hearing struct {
 
 // Join has the server send the messages of a subject.
 func (p *pubSub) Join(ctx context.Context, subject fanout.Subject, activate func()) error {
-	return p.store.do(ctx, "redis.pubsub.subscribe", true, func(ctx context.Context) error {
-		return p.store.listener.listen(ctx, p.channel(subject), hearing{p, subject}, activate)
+	return p.place.do(ctx, "redis.pubsub.subscribe", true, func(ctx context.Context) error {
+		return p.place.listener.listen(ctx, p.channel(subject), hearing{p, subject}, activate)
 	})
 }
 
 // Leave has the server send them no more.
 func (p *pubSub) Leave(subject fanout.Subject) {
-	p.store.listener.leave(p.channel(subject), hearing{p, subject})
+	p.place.listener.leave(p.channel(subject), hearing{p, subject})
 }
 
 // channel carries the messages of a subject. Those who listen by pattern hear all topics of the namespace and sort them out here: of a pattern of the server, a user with limited rights

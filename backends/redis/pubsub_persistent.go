@@ -55,8 +55,8 @@ func (p *pubSub) SubscribeDurable(ctx context.Context, request *pubsubv1.Subscri
 	}
 	defer s.stream.End(nil)
 	on := p.prefix + "w:" + s.topic
-	defer p.store.listener.leave(on, s) // it may be listening also when it has not come to know
-	err = p.store.do(ctx, "redis.pubsub.SubscribeDurable", true, func(ctx context.Context) error { return p.store.listener.listen(ctx, on, s, nil) })
+	defer p.place.listener.leave(on, s) // it may be listening also when it has not come to know
+	err = p.place.do(ctx, "redis.pubsub.SubscribeDurable", true, func(ctx context.Context) error { return p.place.listener.listen(ctx, on, s, nil) })
 	if err != nil {
 		return err
 	}

@@ -3,6 +3,7 @@ package redis_test
 import (
 	"bytes"
 	"context"
+	"crypto/rand"
 	"net"
 	"sync/atomic"
 	"testing"
@@ -10,6 +11,7 @@ import (
 
 	client "github.com/redis/go-redis/v9"
 	"github.com/stretchr/testify/require"
+	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/durationpb"
 
 	"github.com/prismgate/prism/gen/go/prism"
@@ -115,8 +117,11 @@ func TestDurableSubscriptionIsSharedByGateways(t *testing.T) {
 // TestWhatRetentionRemovesIsMissed lets the messages of streams go before they are read.
 func TestWhatRetentionRemovesIsMissed(t *testing.T) {
 	t.Parallel()
-	config := &backendsv1.Redis{Address: testenv.Shared(t, testenv.Redis).Address(), Prefix: t.Name(), TopicRetention: durationpb.New(3 * time.Second)}
+	config := &backendsv1.Redis{Address: testenv.Shared(t, testenv.Redis).Address(), Prefix: rand.Text()}
 	i := namespace(t, open(t, config), "namespace")
+	short := proto.CloneOf(config) // a gateway that keeps nothing, so that the test needs to wait for nothing
+	short.TopicRetention = durationpb.New(time.Millisecond)
+	removing := namespace(t, open(t, short), "namespace")
 	reading := subscribeDurable(t, i, "reading")
 	subscribeDurable(t, i, "away").stop()
 	keep(t, i, "lost")
@@ -126,10 +131,12 @@ func TestWhatRetentionRemovesIsMissed(t *testing.T) {
 	require.NoError(t, err)
 	publishOrdered(t, i, "lost")
 
+	require.Eventually(t, func() bool {
+		last, err := removing.PubSubPersistent.GetLastMessageID(t.Context(), &pubsubv1.GetLastMessageIDRequest{Topic: "topic"})
+		require.NoError(t, err)
+		return !last.GetFound()
+	}, waiting, time.Millisecond)
 	require.NotNil(t, reading.next(t).GetMissed(), "it was removed before it was acknowledged")
-	last, err := i.PubSubPersistent.GetLastMessageID(t.Context(), &pubsubv1.GetLastMessageIDRequest{Topic: "topic"})
-	require.NoError(t, err)
-	require.False(t, last.GetFound())
 	keep(t, i, "next")
 	require.Equal(t, "next", string(reading.next(t).GetMessage().GetMessage().GetPayload()))
 	_, err = i.PubSubPersistent.Acknowledge(t.Context(), &pubsubv1.AcknowledgeRequest{Topic: "topic", Subscription: "reading", Receipts: []string{unacknowledged.GetReceipt()}})
@@ -138,7 +145,7 @@ func TestWhatRetentionRemovesIsMissed(t *testing.T) {
 	require.NotNil(t, away.next(t).GetMissed())
 	require.Equal(t, "next", string(away.next(t).GetMessage().GetMessage().GetPayload()))
 
-	publishOrdered(t, i, "next")
+	publishOrdered(t, removing, "next")
 	resumed := start(t, func(ctx context.Context, send func(*pubsubv1.SubscribeOrderedResponse) error) error {
 		return i.PubSubOrdering.SubscribeOrdered(ctx, &pubsubv1.SubscribeOrderedRequest{
 			Topic: "topic", Start: &pubsubv1.SubscribeOrderedRequest_StartAfterResumeId{StartAfterResumeId: first.GetMessageId()},

@@ -22,16 +22,16 @@ const keyLife = 6 * time.Minute
 
 // queue is the Queue model of one namespace. What it holds is on the server; each method is one script there, lua/queue.lua says how it is kept.
 type queue struct {
-	store *Store
+	place *place
 	// prefix is what all keys and channels of the namespace's queues begin with, and keys what each script names.
 	prefix string
 	keys   []string
 	lines  lines
 }
 
-func newQueue(store *Store, name string) *queue {
-	prefix := store.key(name, "queue") + ":"
-	return &queue{store: store, prefix: prefix, keys: store.together(prefix)}
+func newQueue(at *place, name string) *queue {
+	prefix := at.key(name, "queue") + ":"
+	return &queue{place: at, prefix: prefix, keys: at.together(prefix)}
 }
 
 // run runs a script. What it answers is a list, or an integer in it.
@@ -40,8 +40,8 @@ func (q *queue) run(ctx context.Context, op string, repeatable bool, script scri
 		return nil, err
 	}
 	var answer []any
-	err := q.store.do(ctx, op, repeatable, func(ctx context.Context) error {
-		value, err := q.store.eval(ctx, script, q.keys, arguments...).Result()
+	err := q.place.do(ctx, op, repeatable, func(ctx context.Context) error {
+		value, err := q.place.eval(ctx, script, q.keys, arguments...).Result()
 		if isNil(err) {
 			return nil
 		}

@@ -71,12 +71,12 @@ func (l *lines) drop(dropped *line) {
 	if len(l.byName) == 0 {
 		l.byName = nil // maps never shrink
 	}
-	dropped.queue.store.listener.leave(dropped.on, dropped)
+	dropped.queue.place.listener.leave(dropped.on, dropped)
 }
 
 // listen makes sure that the line hears of messages that become visible.
 func (l *line) listen(ctx context.Context) error {
-	s := l.queue.store
+	s := l.queue.place
 	if s.listener.hears(l.on, l) {
 		return nil
 	}

@@ -70,7 +70,7 @@ func (q *queue) attempt(ctx context.Context, t taking) (taken, time.Duration, er
 	}
 	outcomes := make(chan outcome, 1)
 	var settled atomic.Bool // by who is first: the answer, or the end of the context
-	q.store.background.Go(func() {
+	q.place.background.Go(func() {
 		how := "take"
 		if t.lease > 0 {
 			how = "lease"

@@ -27,8 +27,8 @@ const (
 )
 
 // read makes the calls of a batch, in one exchange.
-func (s *Store) read(ctx context.Context, batch []*read) error {
-	return s.do(ctx, "redis.keyvalue.read", false, func(bounded context.Context) error {
+func (p *place) read(ctx context.Context, batch []*read) error {
+	return p.do(ctx, "redis.keyvalue.read", false, func(bounded context.Context) error {
 		values := make([]*read, 0, len(batch))
 		var others []*read
 		var commands []redis.Cmder
@@ -44,14 +44,14 @@ func (s *Store) read(ctx context.Context, batch []*read) error {
 		if len(values) > 0 {
 			commands = append(commands, getMany(bounded, values))
 		}
-		if err := s.exchange(bounded, "", commands); err != nil {
+		if err := p.exchange(bounded, "", commands); err != nil {
 			return err
 		}
 		for i, r := range others {
 			r.answered(ctx, commands[i].(*redis.IntCmd))
 		}
 		if len(values) > 0 {
-			s.answerValues(ctx, values, commands[len(others)].(*redis.SliceCmd))
+			p.answerValues(ctx, values, commands[len(others)].(*redis.SliceCmd))
 		}
 		return nil
 	})
@@ -76,7 +76,7 @@ func getMany(ctx context.Context, values []*read) *redis.SliceCmd {
 }
 
 // answerValues takes what MGET has answered.
-func (s *Store) answerValues(ctx context.Context, values []*read, got *redis.SliceCmd) {
+func (p *place) answerValues(ctx context.Context, values []*read, got *redis.SliceCmd) {
 	switch err := got.Err(); {
 	case err == nil:
 		for i, value := range got.Val() {
@@ -87,7 +87,7 @@ func (s *Store) answerValues(ctx context.Context, values []*read, got *redis.Sli
 	default:
 		// The server refuses one key, and so all of them. Each gets an answer of its own.
 		for _, r := range values {
-			if err := s.read(ctx, []*read{r}); err != nil {
+			if err := p.read(ctx, []*read{r}); err != nil {
 				r.err = err
 			}
 		}

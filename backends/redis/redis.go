@@ -47,7 +47,7 @@
 //
 // # Limits
 //
-// A namespace is in one slot of a cluster, and so on one of its nodes. While that slot moves to another node, what needs more than one key is UNAVAILABLE. It has at most 10,000 open transactions; each holds on the server what it has read and written, so that one that reads 100 values of
+// A namespace is in one slot of a cluster, and so on one of its nodes; when that is gone, other namespaces are served on. While that slot moves to another node, what needs more than one key is UNAVAILABLE. It has at most 10,000 open transactions; each holds on the server what it has read and written, so that one that reads 100 values of
 // 1 MiB takes 100 MiB until it ends. BatchSet, BatchDelete and Commit are one step, in which the server does nothing else. A server whose memory is full refuses to store, with
 // RESOURCE_EXHAUSTED, and still reads and removes.
 //
@@ -79,13 +79,12 @@ const defaultTimeout = 5 * time.Second
 // Store is an open instance.
 type Store struct {
 	client  redis.UniversalClient
-	breaker *backend.Breaker
 	env     backend.Env
 	config  *backendsv1.Redis
 	prefix  string
 	timeout time.Duration
 
-	lanes    *lanes // shared by all namespaces; nil with a cluster, where a namespace has its own
+	home     *place // of the key of page tokens, and of all namespaces unless it is a cluster
 	listener *listener
 
 	ctx        context.Context //nolint:containedctx // it ends what outlives the call that began it: batches, sweeps
@@ -93,7 +92,8 @@ type Store struct {
 	background sync.WaitGroup
 
 	mu     sync.Mutex
-	tokens *backend.Tokens // nil until the first namespace asks
+	tokens *backend.Tokens   // nil until the first namespace asks
+	places map[string]*place // by namespace, in a cluster
 }
 
 // Open connects to the server and checks that it will do: its version, the database, the user's rights. It changes nothing there.
@@ -105,7 +105,7 @@ func Open(ctx context.Context, env backend.Env, config *backendsv1.Redis) (*Stor
 	if env.Log == nil {
 		env.Log = slog.New(slog.DiscardHandler)
 	}
-	s := &Store{client: client, env: env, config: config, prefix: config.GetPrefix(), timeout: timeout(config)}
+	s := &Store{client: client, env: env, config: config, prefix: config.GetPrefix(), timeout: timeout(config), places: make(map[string]*place)}
 	if s.prefix == "" {
 		s.prefix = "prism"
 	}
@@ -115,10 +115,7 @@ func Open(ctx context.Context, env backend.Env, config *backendsv1.Redis) (*Stor
 	}
 	s.ctx, s.stop = context.WithCancel(context.WithoutCancel(ctx))
 	s.listener = &listener{store: s, sessions: make(map[string]*session)}
-	s.breaker = backend.NewBreaker(ctx, env, func(ctx context.Context) error { return client.Ping(ctx).Err() })
-	if !config.GetCluster() {
-		s.lanes = newLanes(s)
-	}
+	s.home = newPlace(ctx, s, s.tokensKey())
 	return s, nil
 }
 
@@ -134,7 +131,8 @@ func (s *Store) Namespace(ctx context.Context, name string) (backendsv1.RedisInt
 	if err := s.provision(ctx); err != nil {
 		return backendsv1.RedisInterfaces{}, err
 	}
-	return backendsv1.NewRedisInterfaces(newKeyValue(s, name), newPubSub(s, name), newQueue(s, name)), nil
+	p := s.place(ctx, name)
+	return backendsv1.NewRedisInterfaces(newKeyValue(p, name), newPubSub(p, name), newQueue(p, name)), nil
 }
 
 // provision gets the key of page tokens, which all gateways share: who comes first makes it.
@@ -144,10 +142,10 @@ func (s *Store) provision(ctx context.Context) error {
 	if s.tokens != nil {
 		return nil
 	}
-	name := s.prefix + ":tokens"
+	name := s.tokensKey()
 	random := make([]byte, 32)
 	_, _ = rand.Read(random) // never fails: crypto/rand ends the process instead
-	return s.do(ctx, "redis.Namespace", true, func(ctx context.Context) error {
+	return s.home.do(ctx, "redis.Namespace", true, func(ctx context.Context) error {
 		key, err := s.client.Get(ctx, name).Bytes()
 		if isNil(err) { // a server whose memory is full refuses SETNX also when there is nothing to set
 			if err := s.client.SetNX(ctx, name, random, 0).Err(); err != nil {
@@ -163,25 +161,18 @@ func (s *Store) provision(ctx context.Context) error {
 	})
 }
 
+// tokensKey is the name of the key that page tokens are sealed under.
+func (s *Store) tokensKey() string { return s.prefix + ":tokens" }
+
 // Close ends the instance.
 func (s *Store) Close(context.Context) error {
 	s.stop()
 	s.background.Wait()
-	s.breaker.Close()
+	s.home.breaker.Close()
+	for _, p := range s.places {
+		p.breaker.Close()
+	}
 	return s.client.Close()
-}
-
-// do makes a call of the server: within the configured timeout, through the breaker, and with its errors made ours. Op names it for the log: "redis.keyvalue.Get". A repeatable call may be
-// made more than once.
-func (s *Store) do(ctx context.Context, op string, repeatable bool, call func(ctx context.Context) error) error {
-	bounded, cancel := context.WithTimeout(ctx, s.timeout)
-	defer cancel()
-	return s.breaker.Do(bounded, repeatable, func(bounded context.Context) error {
-		if err := call(bounded); err != nil {
-			return mapped(ctx, op, err)
-		}
-		return nil
-	})
 }
 
 // key is the name of something of a namespace on the server: "<prefix>:{<namespace>}:<kind>:<parts>". What is in braces is the hash tag: all of a namespace is in one slot of a cluster.

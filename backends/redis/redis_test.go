@@ -20,10 +20,15 @@ func TestMain(m *testing.M) { testenv.Main(m) }
 // open returns an instance that is closed with the test.
 func open(t *testing.T, config *backendsv1.Redis) *redis.Store {
 	t.Helper()
+	return openIn(t, backend.Env{}, config)
+}
+
+func openIn(t *testing.T, env backend.Env, config *backendsv1.Redis) *redis.Store {
+	t.Helper()
 	if config.GetTimeout() == nil {
 		config.Timeout = durationpb.New(30 * time.Second) // machines that run tests are busy
 	}
-	store, err := redis.Open(t.Context(), backend.Env{}, config)
+	store, err := redis.Open(t.Context(), env, config)
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, store.Close(t.Context())) })
 	return store

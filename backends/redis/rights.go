@@ -9,14 +9,7 @@ import (
 )
 
 // checkRights tells whether the user may do what is done with the server. It asks within transactions that are discarded, where the server looks at rights and does nothing.
-func (s *Store) checkRights(ctx context.Context) error {
-	if cluster, ok := s.client.(*redis.ClusterClient); ok {
-		return cluster.ForEachMaster(ctx, func(ctx context.Context, node *redis.Client) error { return s.checkRightsAt(ctx, node) })
-	}
-	return s.checkRightsAt(ctx, s.client)
-}
-
-func (s *Store) checkRightsAt(ctx context.Context, node redis.Cmdable) error {
+func (s *Store) checkRights(ctx context.Context, node redis.Cmdable) error {
 	// First whether transactions are allowed at all: the rest would be done without.
 	if err := s.tryRights(ctx, node, [][]any{{"multi"}, {"exec"}}); err != nil {
 		return err

@@ -48,7 +48,7 @@ func (s *Store) evalOnce(ctx context.Context, name, which string, keys []string,
 }
 
 // once is a command that the client does not repeat.
-type once struct{ *redis.Cmd }
+type once struct{ redis.Cmder }
 
 // NoRetry tells the client so.
 func (once) NoRetry() bool { return true }

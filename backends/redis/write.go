@@ -46,19 +46,19 @@ var (
 )
 
 // write makes the calls of a batch in one exchange and one step, since the index of keys changes with the keys. No key is in a batch twice.
-func (s *Store) write(ctx context.Context, batch []*write) error {
-	return s.do(ctx, "redis.keyvalue.write", false, func(bounded context.Context) error {
+func (p *place) write(ctx context.Context, batch []*write) error {
+	return p.do(ctx, "redis.keyvalue.write", false, func(bounded context.Context) error {
 		if len(batch) == 1 && (batch[0].what == writeDelete || batch[0].what == writePersist) {
-			return s.writeByScript(bounded, batch[0])
+			return p.writeByScript(bounded, batch[0])
 		}
-		err := s.exchange(bounded, batch[0].index, writeCommands(bounded, batch))
+		err := p.exchange(bounded, batch[0].index, writeCommands(bounded, batch))
 		if errors.As(err, &refusal{}) && len(batch) > 1 {
 			if all := mapped(ctx, "redis.keyvalue.write", err); fault.CodeOf(all) == fault.Unavailable {
 				return all // the server would refuse each of them as well
 			}
 			// The server refuses one call, and so all of them. Each gets an answer of its own.
 			for _, w := range batch {
-				if err := s.write(ctx, []*write{w}); err != nil {
+				if err := p.write(ctx, []*write{w}); err != nil {
 					w.err = err
 				}
 			}
@@ -75,12 +75,12 @@ func (s *Store) write(ctx context.Context, batch []*write) error {
 }
 
 // writeByScript makes a call that must succeed also when the server's memory is full, and is more than one command: the server refuses to begin a transaction of its own then.
-func (s *Store) writeByScript(ctx context.Context, w *write) error {
+func (p *place) writeByScript(ctx context.Context, w *write) error {
 	script, keys, arguments := persistScript, []string{w.key}, []any(nil)
 	if w.what == writeDelete {
 		script, keys, arguments = deleteScript, []string{w.key, w.index}, []any{w.member}
 	}
-	number, err := s.eval(ctx, script, keys, arguments...).Int64()
+	number, err := p.eval(ctx, script, keys, arguments...).Int64()
 	w.found, w.persisted, w.err = number > 0, number == 2, nil
 	return err
 }

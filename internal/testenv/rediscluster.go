@@ -21,28 +21,49 @@ func RedisCluster(t testing.TB, options ...string) []*Server {
 	t.Helper()
 	nodes := make([]*Server, 3)
 	for i := range nodes {
-		bus, err := freePort() // the usual one, 10,000 above the other, may be beyond what there is
-		if err != nil {
-			t.Fatal(err)
-		}
-		nodes[i] = Start(t, Redis, append([]string{
-			"--cluster-enabled", "yes", "--cluster-config-file", "nodes.conf", "--cluster-node-timeout", "5000", "--cluster-port", strconv.Itoa(bus),
-		}, options...)...)
-		if i > 0 {
-			command(t, nodes[0], fmt.Sprintf("CLUSTER MEET 127.0.0.1 %d %d", nodes[i].Port, bus))
-		}
+		nodes[i] = clusterNode(t, nodes[0], options)
 		command(t, nodes[i], fmt.Sprintf("CLUSTER ADDSLOTSRANGE %d %d", i*slots/len(nodes), (i+1)*slots/len(nodes)-1))
 	}
-	deadline := time.Now().Add(startTimeout)
 	for _, node := range nodes {
-		for !formed(command(t, node, "CLUSTER INFO"), len(nodes)) {
-			if time.Now().After(deadline) {
-				t.Fatalf("the Redis Cluster is not formed after %s", startTimeout)
-			}
-			time.Sleep(10 * time.Millisecond)
-		}
+		eventually(t, "the Redis Cluster is formed", func() bool { return formed(command(t, node, "CLUSTER INFO"), len(nodes)) })
 	}
 	return nodes
+}
+
+// RedisReplica starts a node of a Redis Cluster that is a replica of another, and has all that the other has.
+func RedisReplica(t testing.TB, of *Server, options ...string) *Server {
+	t.Helper()
+	replica := clusterNode(t, of, options)
+	id := command(t, of, "CLUSTER MYID")
+	eventually(t, "the replica knows its master", func() bool { return strings.Contains(command(t, replica, "CLUSTER NODES"), id) })
+	command(t, replica, "CLUSTER REPLICATE "+id)
+	eventually(t, "the replica has what its master has", func() bool { return strings.Contains(command(t, replica, "INFO replication"), "master_link_status:up") })
+	return replica
+}
+
+// clusterNode starts a node, and has another one know it unless it is nil.
+func clusterNode(t testing.TB, other *Server, options []string) *Server {
+	t.Helper()
+	bus, err := freePort() // the usual one, 10,000 above the other, may be beyond what there is
+	if err != nil {
+		t.Fatal(err)
+	}
+	node := Start(t, Redis, append([]string{
+		"--cluster-enabled", "yes", "--cluster-config-file", "nodes.conf", "--cluster-node-timeout", "5000", "--cluster-port", strconv.Itoa(bus),
+	}, options...)...)
+	if other != nil {
+		command(t, other, fmt.Sprintf("CLUSTER MEET 127.0.0.1 %d %d", node.Port, bus))
+	}
+	return node
+}
+
+func eventually(t testing.TB, what string, holds func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(startTimeout); !holds(); time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("it is not so after %s that %s", startTimeout, what)
+		}
+	}
 }
 
 func formed(info string, nodes int) bool {

@@ -25,7 +25,7 @@ const (
 )
 
 // Breaker stands between a backend and its server. A call that fails with UNAVAILABLE or DEADLINE_EXCEEDED makes it probe the server; while probes fail it is open, and calls
-// are UNAVAILABLE at once. It closes when a probe succeeds: no client's call is risked for it.
+// are UNAVAILABLE at once. It closes when a probe succeeds: no client's call is risked for it. One probe without an answer does not open it, since a machine may hesitate for once; a second one does.
 type Breaker struct {
 	env   Env
 	probe func(context.Context) error
@@ -81,21 +81,23 @@ func (b *Breaker) suspect() {
 func (b *Breaker) watch() {
 	defer b.probing.Store(false)
 	limit := probeTimeout
+	hesitates := false
 	for again := probeAgain; b.ctx.Err() == nil; again = min(again*2, probeAgainMost) {
-		err := b.ask(limit)
+		silent, err := b.ask(limit)
 		if b.ctx.Err() != nil {
 			return
 		}
 		if err == nil {
 			if b.refusal.Swap(nil) != nil {
-				b.env.Status.Ready()
+				b.env.Status.closed()
 				b.env.Log.Info("the backend's server answers again")
 			}
 			return
 		}
-		if b.refusal.Swap(b.refuse(err)) == nil {
-			b.env.Status.Openings.Add(1)
-			b.env.Status.Unavailable("its server does not answer")
+		if silent && !hesitates {
+			hesitates = true
+		} else if b.refusal.Swap(b.refuse(err)) == nil {
+			b.env.Status.opened()
 			b.env.Log.Warn("the backend's server does not answer; its calls are refused until it does", slog.Any("error", err))
 		}
 		if !pause(b.ctx, again/2+rand.N(again)) { //nolint:gosec // jitter
@@ -105,8 +107,8 @@ func (b *Breaker) watch() {
 	}
 }
 
-// ask probes the server once. A panic is no answer, and not the end of the process, which serves others.
-func (b *Breaker) ask(limit time.Duration) (err error) {
+// ask probes the server once, and tells whether the time was over before there was an answer. A panic is no answer, and not the end of the process, which serves others.
+func (b *Breaker) ask(limit time.Duration) (silent bool, err error) {
 	defer func() {
 		if r := recover(); r != nil {
 			b.env.Log.Error("a probe panicked", "stack", string(debug.Stack()))
@@ -115,7 +117,8 @@ func (b *Breaker) ask(limit time.Duration) (err error) {
 	}()
 	ctx, cancel := context.WithTimeoutCause(b.ctx, limit, errors.New("no answer to a probe"))
 	defer cancel()
-	return b.probe(ctx)
+	err = b.probe(ctx)
+	return ctx.Err() != nil, err
 }
 
 // refuse is what calls are answered with meanwhile.

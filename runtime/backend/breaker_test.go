@@ -159,6 +159,8 @@ func TestBreakerOpensWhenAProbeGetsNoAnswer(t *testing.T) {
 		err := b.Do(ctx, true, func(ctx context.Context) error { <-ctx.Done(); return ctx.Err() })
 		require.ErrorIs(t, err, context.DeadlineExceeded, "a call that took its whole time is not repeated, and its error is its own")
 		time.Sleep(time.Second)
+		require.NoError(t, b.Do(t.Context(), true, s.call), "one probe without an answer is not enough")
+		time.Sleep(time.Second)
 		require.Equal(t, "BACKEND_UNAVAILABLE", fault.ReasonOf(b.Do(t.Context(), true, s.call)))
 		s.silent.Store(false)
 		time.Sleep(4 * time.Second)
@@ -180,10 +182,52 @@ func TestBreakerClosesWhenTheServerTakesItsTimeToAnswerProbes(t *testing.T) {
 		})
 		defer b.Close()
 		require.Error(t, b.Do(t.Context(), false, func(context.Context) error { return context.DeadlineExceeded }))
-		time.Sleep(time.Second)
+		time.Sleep(2 * time.Second)
 		require.Equal(t, "BACKEND_UNAVAILABLE", fault.ReasonOf(b.Do(t.Context(), false, s.call)))
 		time.Sleep(10 * time.Second)
 		require.NoError(t, b.Do(t.Context(), false, s.call))
+	})
+}
+
+func TestBreakerStaysClosedWhenAServerHesitatesOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var s server
+		s.silent.Store(true)
+		b, status, _ := s.breaker(t)
+		require.Error(t, b.Do(t.Context(), false, func(context.Context) error { return context.DeadlineExceeded }))
+		time.Sleep(100 * time.Millisecond)
+		s.silent.Store(false)
+		time.Sleep(10 * time.Second)
+		require.EqualValues(t, 2, s.probes.Load())
+		require.Zero(t, status.Openings.Load())
+	})
+}
+
+// An instance may have several, each for a part of its server.
+func TestAnInstanceIsReadyWhenAllItsBreakersAreClosed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var one, other server
+		status := new(backend.Status)
+		var breakers []*backend.Breaker
+		for _, s := range []*server{&one, &other} {
+			b := backend.NewBreaker(t.Context(), backend.Env{Status: status}, s.probe)
+			t.Cleanup(b.Close)
+			breakers = append(breakers, b)
+		}
+		began := time.Now()
+		one.open(t, breakers[0])
+		other.open(t, breakers[1])
+		require.EqualValues(t, 2, status.Openings.Load())
+		one.down.Store(false)
+		time.Sleep(time.Minute)
+		require.NoError(t, breakers[0].Do(t.Context(), false, one.call))
+		unavailable, since := status.State()
+		require.NotEmpty(t, unavailable)
+		require.Equal(t, began, since)
+		other.down.Store(false)
+		time.Sleep(time.Minute)
+		unavailable, _ = status.State()
+		require.Empty(t, unavailable)
 	})
 }
 

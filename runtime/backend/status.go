@@ -15,6 +15,7 @@ type Status struct {
 	Openings atomic.Uint64
 
 	mu          sync.Mutex
+	open        int // breakers that are: an instance may have several, each for a part of its server
 	unavailable string
 	since       time.Time
 	batches     map[string]*Batches
@@ -26,9 +27,32 @@ func (s *Status) Ready() { s.set("") }
 // Unavailable says that the server does not answer, and why, for people: no address, no secret.
 func (s *Status) Unavailable(why string) { s.set(why) }
 
+// opened says that one more breaker is open.
+func (s *Status) opened() {
+	s.Openings.Add(1)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.open++
+	s.become("its server does not answer")
+}
+
+// closed says that one breaker less is open.
+func (s *Status) closed() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.open--; s.open == 0 {
+		s.become("")
+	}
+}
+
 func (s *Status) set(unavailable string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.become(unavailable)
+}
+
+// become is set, with the lock held.
+func (s *Status) become(unavailable string) {
 	if (s.unavailable == "") != (unavailable == "") {
 		s.since = time.Now()
 	}
