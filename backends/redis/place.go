@@ -18,10 +18,9 @@ type place struct {
 }
 
 // newPlace returns the place of a key, and of all others with its hash tag.
-func newPlace(ctx context.Context, s *Store, key string) *place {
-	env, probe := s.env, func(ctx context.Context) error { return s.client.Ping(ctx).Err() }
+func newPlace(ctx context.Context, s *Store, env backend.Env, key string) *place {
+	probe := func(ctx context.Context) error { return s.client.Ping(ctx).Err() }
 	if cluster, ok := s.client.(*redis.ClusterClient); ok {
-		env.Log = env.Log.With(slog.String("key", key))
 		probe = func(ctx context.Context) error {
 			err := s.client.Process(ctx, once{redis.NewIntCmd(ctx, "exists", key)})
 			if err != nil {
@@ -43,7 +42,9 @@ func (s *Store) place(ctx context.Context, namespace string) *place {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.places[namespace] == nil {
-		s.places[namespace] = newPlace(ctx, s, s.key(namespace, "i"))
+		env := s.env
+		env.Log = env.Log.With(slog.String("namespace", namespace))
+		s.places[namespace] = newPlace(ctx, s, env, s.key(namespace, "i"))
 	}
 	return s.places[namespace]
 }

@@ -115,7 +115,7 @@ func Open(ctx context.Context, env backend.Env, config *backendsv1.Redis) (*Stor
 	}
 	s.ctx, s.stop = context.WithCancel(context.WithoutCancel(ctx))
 	s.listener = &listener{store: s, sessions: make(map[string]*session)}
-	s.home = newPlace(ctx, s, s.tokensKey())
+	s.home = newPlace(ctx, s, env, s.tokensKey())
 	return s, nil
 }
 
