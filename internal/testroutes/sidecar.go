@@ -4,9 +4,11 @@ import (
 	"os/exec"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/types/known/durationpb"
 
 	configv1 "github.com/prismgate/prism/gen/go/prism/config/v1"
 )
@@ -19,6 +21,8 @@ func sidecar(t *testing.T, s subject) opener {
 	require.NoError(t, err, "%s", output)
 	s.instance = proto.CloneOf(s.instance)
 	s.instance.Deployment = "sidecar"
-	s.instance.Provider = &configv1.Provider{Command: []string{program, "provider", s.backend.Name}}
+	s.instance.Provider = &configv1.Provider{
+		Command: []string{program, "provider", s.backend.Name}, KeepaliveTimeout: durationpb.New(30 * time.Second), // a machine that runs tests may stall a process
+	}
 	return gateways(t, s, 1)
 }

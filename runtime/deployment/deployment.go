@@ -117,7 +117,7 @@ func (o *Opener) remote(ctx context.Context, planned *plan.Instance, env backend
 func (o *Opener) attach(ctx context.Context, planned *plan.Instance, target provider.Target, env backend.Env) (*provider.Instance, error) {
 	return provider.Open(ctx, provider.Options{
 		Target: target, Instance: env.Instance, Backend: planned.Backend, Catalog: o.Catalog, Config: planned.Config, Gateway: o.Gateway, Env: env,
-		StartTimeout: startTimeout(planned),
+		StartTimeout: startTimeout(planned), Silence: planned.Provider.GetKeepaliveTimeout().AsDuration(),
 	})
 }
 

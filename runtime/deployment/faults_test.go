@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"google.golang.org/protobuf/types/known/durationpb"
 
 	configv1 "github.com/prismgate/prism/gen/go/prism/config/v1"
 	keyvaluev1 "github.com/prismgate/prism/gen/go/prism/keyvalue/v1"
@@ -105,7 +106,7 @@ func TestASidecarIsKilledUnderLoad(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			log := newLog(t)
-			clients := gateway(t, log.logger(), &configv1.BackendInstance{Name: "broken", Deployment: "sidecar"}, &configv1.BackendInstance{Name: "sound", Deployment: "sidecar"},
+			clients := gateway(t, log.logger(), &configv1.BackendInstance{Name: "broken", Deployment: "sidecar"}, &configv1.BackendInstance{Name: "sound", Deployment: "sidecar", Provider: patient()},
 				&configv1.BackendInstance{Name: "here"})
 			broken := startLoad(t, clients["broken"].KeyValueBasic, deadline)
 			sound, here := startLoad(t, clients["sound"].KeyValueBasic, patience), startLoad(t, clients["here"].KeyValueBasic, patience)
@@ -127,6 +128,27 @@ func TestASidecarIsKilledUnderLoad(t *testing.T) {
 			require.ErrorContains(t, killed(log.pids(t)[0]), "no such process")
 		})
 	}
+}
+
+// patient has a provider waited for however a busy machine stalls it.
+func patient() *configv1.Provider {
+	return &configv1.Provider{KeepaliveTimeout: durationpb.New(patience)}
+}
+
+// TestASidecarMayBeSilentForTheKeepaliveTimeout freezes one for longer than the usual second.
+func TestASidecarMayBeSilentForTheKeepaliveTimeout(t *testing.T) {
+	t.Parallel()
+	log := newLog(t)
+	basic := gateway(t, log.logger(), &configv1.BackendInstance{Name: "orders", Deployment: "sidecar", Provider: patient()})["orders"].KeyValueBasic
+	orders := startLoad(t, basic, patience)
+	orders.goesOn(t, 100)
+	signalTo(t, log.pids(t)[0], syscall.SIGSTOP)
+	time.Sleep(2500 * time.Millisecond) // what must not happen has its time
+	signalTo(t, log.pids(t)[0], syscall.SIGCONT)
+	orders.goesOn(t, 100)
+	orders.end()
+	orders.require(t)
+	require.Zero(t, orders.failed.Load())
 }
 
 // TestASidecarThatWasFrozenGoesOn lets one go on before it is given up: what it holds is still there.

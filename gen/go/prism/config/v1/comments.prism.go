@@ -74,6 +74,7 @@ func Comments() map[string]string {
 		"prism.config.v1.Provider":                             "Provider says how the gateway reaches a backend's code in another process.",
 		"prism.config.v1.Provider.address":                     "Where a remote provider listens: host:port, or \"unix:\" and the path of a socket. A sidecar's is chosen by the gateway, and this is then empty.",
 		"prism.config.v1.Provider.command":                     "The program of a sidecar with its arguments, to which \"--listen unix:PATH\" is added. Empty means this program's own \"provider\" command with the backend's type.",
+		"prism.config.v1.Provider.keepalive_timeout":           "How long a provider may send nothing, though the gateway asks it for a sign of life, before all its calls end with UNAVAILABLE and the gateway connects anew. Absent means 1 s.",
 		"prism.config.v1.Provider.start_timeout":               "How long a sidecar may take to be ready when it is started, and a remote provider to answer Initialize. Absent means 10 s.",
 		"prism.config.v1.Provider.tls":                         "TLS towards a remote provider. A provider on another machine is reached with TLS and a certificate of the gateway's own only.",
 		"prism.config.v1.Secret":                               "Secret names where a secret is, so that no configuration file holds one. It is read when the configuration is loaded, and never printed or logged.",

@@ -315,6 +315,11 @@ func CheckProvider(m *Provider) error {
 			return check.Value("start_timeout", "must be 1ms to 10m", d)
 		}
 	}
+	if m.GetKeepaliveTimeout() != nil {
+		if d := m.GetKeepaliveTimeout().AsDuration(); d < 250*time.Millisecond || d > time.Minute {
+			return check.Value("keepalive_timeout", "must be 250ms to 1m", d)
+		}
+	}
 	return nil
 }
 

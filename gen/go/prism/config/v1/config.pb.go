@@ -842,9 +842,11 @@ type Provider struct {
 	// TLS towards a remote provider. A provider on another machine is reached with TLS and a certificate of the gateway's own only.
 	Tls *ClientTls `protobuf:"bytes,3,opt,name=tls,proto3" json:"tls,omitempty"`
 	// How long a sidecar may take to be ready when it is started, and a remote provider to answer Initialize. Absent means 10 s.
-	StartTimeout  *durationpb.Duration `protobuf:"bytes,4,opt,name=start_timeout,json=startTimeout,proto3" json:"start_timeout,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	StartTimeout *durationpb.Duration `protobuf:"bytes,4,opt,name=start_timeout,json=startTimeout,proto3" json:"start_timeout,omitempty"`
+	// How long a provider may send nothing, though the gateway asks it for a sign of life, before all its calls end with UNAVAILABLE and the gateway connects anew. Absent means 1 s.
+	KeepaliveTimeout *durationpb.Duration `protobuf:"bytes,5,opt,name=keepalive_timeout,json=keepaliveTimeout,proto3" json:"keepalive_timeout,omitempty"`
+	unknownFields    protoimpl.UnknownFields
+	sizeCache        protoimpl.SizeCache
 }
 
 func (x *Provider) Reset() {
@@ -901,6 +903,13 @@ func (x *Provider) GetTls() *ClientTls {
 func (x *Provider) GetStartTimeout() *durationpb.Duration {
 	if x != nil {
 		return x.StartTimeout
+	}
+	return nil
+}
+
+func (x *Provider) GetKeepaliveTimeout() *durationpb.Duration {
+	if x != nil {
+		return x.KeepaliveTimeout
 	}
 	return nil
 }
@@ -1487,12 +1496,13 @@ const file_prism_config_v1_config_proto_rawDesc = "" +
 	"deployment\x18\x04 \x01(\tB%\xbaH\"\xd8\x01\x01r\x1dR\n" +
 	"in-processR\asidecarR\x06remoteR\n" +
 	"deployment\x125\n" +
-	"\bprovider\x18\x05 \x01(\v2\x19.prism.config.v1.ProviderR\bprovider\"\xdc\x01\n" +
+	"\bprovider\x18\x05 \x01(\v2\x19.prism.config.v1.ProviderR\bprovider\"\xb7\x02\n" +
 	"\bProvider\x12\"\n" +
 	"\aaddress\x18\x01 \x01(\tB\b\xbaH\x05r\x03(\x80\bR\aaddress\x12+\n" +
 	"\acommand\x18\x02 \x03(\tB\x11\xbaH\x0e\x92\x01\v\x10d\"\ar\x05 \x01(\x80 R\acommand\x12,\n" +
 	"\x03tls\x18\x03 \x01(\v2\x1a.prism.config.v1.ClientTlsR\x03tls\x12Q\n" +
-	"\rstart_timeout\x18\x04 \x01(\v2\x19.google.protobuf.DurationB\x11\xbaH\x0e\xaa\x01\v\"\x03\b\xd8\x042\x04\x10\xc0\x84=R\fstartTimeout\"\xa5\x01\n" +
+	"\rstart_timeout\x18\x04 \x01(\v2\x19.google.protobuf.DurationB\x11\xbaH\x0e\xaa\x01\v\"\x03\b\xd8\x042\x04\x10\xc0\x84=R\fstartTimeout\x12Y\n" +
+	"\x11keepalive_timeout\x18\x05 \x01(\v2\x19.google.protobuf.DurationB\x11\xbaH\x0e\xaa\x01\v\"\x02\b<2\x05\x10\x80\xe5\x9awR\x10keepaliveTimeout\"\xa5\x01\n" +
 	"\tClientTls\x12!\n" +
 	"\aca_file\x18\x01 \x01(\tB\b\xbaH\x05r\x03(\x80 R\x06caFile\x12%\n" +
 	"\tcert_file\x18\x02 \x01(\tB\b\xbaH\x05r\x03(\x80 R\bcertFile\x12#\n" +
@@ -1608,22 +1618,23 @@ var file_prism_config_v1_config_proto_depIdxs = []int32{
 	9,  // 24: prism.config.v1.BackendInstance.provider:type_name -> prism.config.v1.Provider
 	10, // 25: prism.config.v1.Provider.tls:type_name -> prism.config.v1.ClientTls
 	19, // 26: prism.config.v1.Provider.start_timeout:type_name -> google.protobuf.Duration
-	17, // 27: prism.config.v1.Namespace.slots:type_name -> prism.config.v1.Namespace.SlotsEntry
-	20, // 28: prism.config.v1.Namespace.config:type_name -> google.protobuf.Struct
-	14, // 29: prism.config.v1.Namespace.patterns:type_name -> prism.config.v1.PatternUse
-	13, // 30: prism.config.v1.Namespace.limits:type_name -> prism.config.v1.NamespaceLimits
-	19, // 31: prism.config.v1.NamespaceLimits.default_deadline:type_name -> google.protobuf.Duration
-	19, // 32: prism.config.v1.NamespaceLimits.max_deadline:type_name -> google.protobuf.Duration
-	20, // 33: prism.config.v1.PatternUse.config:type_name -> google.protobuf.Struct
-	18, // 34: prism.config.v1.PatternUse.slots:type_name -> prism.config.v1.PatternUse.SlotsEntry
-	21, // 35: prism.config.v1.Tracing.HeadersEntry.value:type_name -> prism.config.v1.Secret
-	15, // 36: prism.config.v1.Namespace.SlotsEntry.value:type_name -> prism.config.v1.Slot
-	15, // 37: prism.config.v1.PatternUse.SlotsEntry.value:type_name -> prism.config.v1.Slot
-	38, // [38:38] is the sub-list for method output_type
-	38, // [38:38] is the sub-list for method input_type
-	38, // [38:38] is the sub-list for extension type_name
-	38, // [38:38] is the sub-list for extension extendee
-	0,  // [0:38] is the sub-list for field type_name
+	19, // 27: prism.config.v1.Provider.keepalive_timeout:type_name -> google.protobuf.Duration
+	17, // 28: prism.config.v1.Namespace.slots:type_name -> prism.config.v1.Namespace.SlotsEntry
+	20, // 29: prism.config.v1.Namespace.config:type_name -> google.protobuf.Struct
+	14, // 30: prism.config.v1.Namespace.patterns:type_name -> prism.config.v1.PatternUse
+	13, // 31: prism.config.v1.Namespace.limits:type_name -> prism.config.v1.NamespaceLimits
+	19, // 32: prism.config.v1.NamespaceLimits.default_deadline:type_name -> google.protobuf.Duration
+	19, // 33: prism.config.v1.NamespaceLimits.max_deadline:type_name -> google.protobuf.Duration
+	20, // 34: prism.config.v1.PatternUse.config:type_name -> google.protobuf.Struct
+	18, // 35: prism.config.v1.PatternUse.slots:type_name -> prism.config.v1.PatternUse.SlotsEntry
+	21, // 36: prism.config.v1.Tracing.HeadersEntry.value:type_name -> prism.config.v1.Secret
+	15, // 37: prism.config.v1.Namespace.SlotsEntry.value:type_name -> prism.config.v1.Slot
+	15, // 38: prism.config.v1.PatternUse.SlotsEntry.value:type_name -> prism.config.v1.Slot
+	39, // [39:39] is the sub-list for method output_type
+	39, // [39:39] is the sub-list for method input_type
+	39, // [39:39] is the sub-list for extension type_name
+	39, // [39:39] is the sub-list for extension extendee
+	0,  // [0:39] is the sub-list for field type_name
 }
 
 func init() { file_prism_config_v1_config_proto_init() }
