@@ -117,6 +117,7 @@ func (s *Server) openOnce(ctx context.Context, key instanceKey, known catalog.Ba
 			return nil, errClosing()
 		}
 		if i := s.byKey[key]; i != nil && !i.draining.Load() {
+			i.use()
 			s.mu.Unlock()
 			return i, nil
 		}
@@ -181,7 +182,9 @@ func (s *Server) add(i *instance) bool {
 	if s.closing {
 		return false
 	}
+	i.use()
 	s.instances[i.handle], s.byKey[i.key] = i, i
+	s.lookForUnused()
 	return true
 }
 

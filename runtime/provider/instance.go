@@ -35,6 +35,7 @@ type instance struct {
 	// active counts calls; streams those of them that stream. draining tells that no new ones are taken; idle is told when the last has ended meanwhile.
 	active, streams, executing atomic.Int64
 	draining                   atomic.Bool
+	used                       atomic.Int64 // when a gateway last used it, in nanoseconds since 1970
 	idle                       chan struct{}
 	// hurry closes hurried: calls under way have had their time, whatever the drain is.
 	hurry   func()
@@ -87,6 +88,7 @@ func (i *instance) remove(c *carrier) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	delete(i.carriers, c)
+	i.use()
 }
 
 func (i *instance) snapshot() []*carrier {

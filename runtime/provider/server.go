@@ -65,6 +65,7 @@ type Server struct {
 	byKey     map[instanceKey]*instance
 	opening   map[instanceKey]chan struct{}
 	closing   bool
+	looking   *time.Timer // for instances that nobody uses; nil while it is not necessary
 }
 
 // instanceKey says which instances are the same.
@@ -171,6 +172,7 @@ func (s *Server) instance(handle string) (*instance, error) {
 	if i == nil {
 		return nil, fault.New(fault.FailedPrecondition, "the provider has no instance %q; the gateway must call Initialize", rpc.Clip(handle)).WithReason("INSTANCE_UNKNOWN")
 	}
+	i.use()
 	return i, nil
 }
 
@@ -224,6 +226,9 @@ func (s *Server) forget(i *instance) {
 func (s *Server) Close(ctx context.Context) error {
 	s.mu.Lock()
 	s.closing = true
+	if s.looking != nil {
+		s.looking.Stop()
+	}
 	var ending []*instance
 	for _, i := range s.instances {
 		ending = append(ending, i)
