@@ -22,24 +22,26 @@ const leastVersion = "6.2"
 
 // check tells what is wrong with the server, or with the configuration for it, and what would be right.
 func (s *Store) check(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, s.timeout)
-	defer cancel()
 	if s.config.GetCluster() && s.config.GetDatabase() != 0 {
 		return fmt.Errorf("database: a Redis Cluster has only database 0, not %d", s.config.GetDatabase())
 	}
-	cluster, ok := s.client.(*redis.ClusterClient)
-	if !ok {
-		return s.checkNode(ctx, s.client)
+	if cluster, ok := s.client.(*redis.ClusterClient); ok {
+		return s.checkCluster(ctx, cluster)
 	}
-	return s.checkCluster(ctx, cluster)
+	ctx, cancel := context.WithTimeout(ctx, s.timeout)
+	defer cancel()
+	return s.checkNode(ctx, s.client)
 }
 
-// checkCluster looks at all masters of a cluster. Some may be gone, as when a gateway is started at such a time, but not all.
+// checkCluster looks at all masters of a cluster. Some may be gone, as when a gateway is started at such a time, but not all. Nor do all addresses have to answer that are asked for the layout; each has its
+// own time for it, so that all together may take longer than one server may.
 func (s *Store) checkCluster(ctx context.Context, cluster *redis.ClusterClient) error {
 	var mu sync.Mutex
 	var wrong, gone error
 	answered := false
 	err := cluster.ForEachMaster(ctx, func(ctx context.Context, node *redis.Client) error {
+		ctx, cancel := context.WithTimeout(ctx, s.timeout)
+		defer cancel()
 		err := unanswered(node.Ping(ctx).Err())
 		if err == nil {
 			err = s.checkNode(ctx, node)
@@ -122,9 +124,12 @@ func olderThan(version, least string) bool {
 	return false
 }
 
-// where is the server's address as the configuration has it.
+// where is the server's address as the configuration has it, or all addresses where it may be any of them.
 func (s *Store) where() string {
 	_, address := endpoint(s.config)
+	if further := s.config.GetAddresses(); s.config.GetCluster() && len(further) > 0 {
+		return "addresses " + strings.Join(append([]string{address}, further...), ", ")
+	}
 	return "address " + address
 }
 
@@ -148,9 +153,9 @@ func (s *Store) explain(err error) error {
 	case errors.As(err, &alert), secured && strings.Contains(err.Error(), "remote error: tls:"):
 		return fmt.Errorf("%s: the server ends the TLS handshake: %w; if it wants a certificate, set tls.cert_file and tls.key_file", s.where(), err)
 	case timedOut && secured:
-		return fmt.Errorf("%s: the server did not answer within %s; if it has no TLS, leave tls out", s.where(), s.timeout)
+		return fmt.Errorf("%s: the server did not answer within %s; if it has no TLS, leave tls out", s.where(), patience(s.config))
 	case timedOut:
-		return fmt.Errorf("%s: the server did not answer within %s; check address, and that it can be reached from here", s.where(), s.timeout)
+		return fmt.Errorf("%s: the server did not answer within %s; check address, and that it can be reached from here", s.where(), patience(s.config))
 	case ended && secured:
 		return fmt.Errorf("%s: the server has closed the connection; if it has no TLS, leave tls out; if it wants a certificate, set tls.cert_file and tls.key_file", s.where())
 	case ended:

@@ -1,8 +1,10 @@
 package redis_test
 
 import (
+	"bytes"
 	"context"
 	"fmt"
+	"log/slog"
 	"strings"
 	"sync"
 	"testing"
@@ -106,13 +108,19 @@ func TestStreamsEndWhenTheirNamespaceMoves(t *testing.T) {
 	}
 }
 
-// TestANodeThatDiesIsReplacedByItsReplica kills a node of a cluster: its namespaces come back when the replica has taken over, with all they had, and those of the other nodes notice nothing.
-func TestANodeThatDiesIsReplacedByItsReplica(t *testing.T) {
+// TestANodeThatIsGoneIsReplacedByItsReplica kills a node of a cluster, and freezes one: its namespaces come back when the replica has taken over, with all they had, and those of the other nodes notice nothing.
+func TestANodeThatIsGoneIsReplacedByItsReplica(t *testing.T) {
 	t.Parallel()
+	t.Run("killed", func(t *testing.T) { t.Parallel(); replaced(t, (*testenv.Server).Kill) })
+	t.Run("frozen", func(t *testing.T) { t.Parallel(); replaced(t, (*testenv.Server).Freeze) })
+}
+
+func replaced(t *testing.T, lose func(*testenv.Server) error) {
+	t.Helper()
 	nodes := testenv.RedisCluster(t, "--cluster-require-full-coverage", "no")
 	testenv.RedisReplica(t, nodes[0], "--cluster-require-full-coverage", "no")
 	status := new(backend.Status)
-	store := openIn(t, backend.Env{Status: status}, &backendsv1.Redis{Address: nodes[0].Address(), Addresses: []string{nodes[1].Address()}, Cluster: true})
+	store := openIn(t, backend.Env{Status: status}, &backendsv1.Redis{Address: nodes[0].Address(), Addresses: []string{nodes[1].Address()}, Cluster: true, Timeout: durationpb.New(5 * time.Second)})
 	direct := dial(t, &client.Options{Addr: nodes[0].Address()})
 	names := map[bool]string{}
 	for n := 0; len(names) < 2; n++ {
@@ -125,9 +133,9 @@ func TestANodeThatDiesIsReplacedByItsReplica(t *testing.T) {
 	require.NoError(t, direct.Set(t.Context(), "{"+names[true]+"}", "last", 0).Err())
 	require.EqualValues(t, 1, direct.Wait(t.Context(), 1, waiting).Val(), "the replica has what its master has")
 
-	require.NoError(t, nodes[0].Kill())
-	require.Equal(t, fault.Unavailable, fault.CodeOf(live.ending(t)))
+	require.NoError(t, lose(nodes[0]))
 	require.Equal(t, fault.Unavailable, fault.CodeOf(sets(t.Context(), dies, "other")))
+	require.Equal(t, fault.Unavailable, fault.CodeOf(live.ending(t)))
 	require.Eventually(t, func() bool {
 		set(t, t.Context(), stays, "key", "value")
 		get, err := dies.KeyValueBasic.Get(t.Context(), &keyvaluev1.GetRequest{Key: "key"})
@@ -137,7 +145,7 @@ func TestANodeThatDiesIsReplacedByItsReplica(t *testing.T) {
 		}
 		require.Equal(t, "value", string(get.GetValue()))
 		return true
-	}, waiting, time.Millisecond)
+	}, 2*waiting, time.Millisecond)
 	require.Eventually(t, func() bool { unavailable, _ := status.State(); return unavailable == "" }, waiting, time.Millisecond)
 	require.NotZero(t, status.Openings.Load())
 	set(t, t.Context(), dies, "other", "value")
@@ -145,34 +153,55 @@ func TestANodeThatDiesIsReplacedByItsReplica(t *testing.T) {
 	publish(t, dies, "topic", "again")
 	require.Equal(t, "again", string(live.next(t).GetMessage().GetPayload()))
 
-	store = open(t, &backendsv1.Redis{Address: nodes[0].Address(), Addresses: []string{nodes[1].Address()}, Cluster: true})
-	_, err := namespace(t, store, names[true]).KeyValueBasic.Get(t.Context(), &keyvaluev1.GetRequest{Key: "key"})
-	require.NoError(t, err, "a gateway can start while a node is gone")
+	started := namespace(t, open(t, &backendsv1.Redis{Address: nodes[0].Address(), Addresses: []string{nodes[1].Address()}, Cluster: true, Timeout: durationpb.New(8 * time.Second)}), names[true])
+	require.Eventually(t, func() bool { // the node that is asked may be the last to hear of the other one's end
+		_, err := started.KeyValueBasic.Get(t.Context(), &keyvaluev1.GetRequest{Key: "key"})
+		return err == nil
+	}, waiting, time.Millisecond, "a gateway can start while a node is gone")
 }
 
 // TestAddressesThatAreGoneStopNothing has a cluster of whose addresses most are nobody's, and calls that are given up, after each of which the gateway asks whether the server is there: whom it asks
-// must be the server of the namespace.
+// must be the server of the namespace, which may be slow to answer, and refuses nothing.
 func TestAddressesThatAreGoneStopNothing(t *testing.T) {
 	t.Parallel()
 	nodes := testenv.RedisCluster(t)
-	status := new(backend.Status)
 	config := &backendsv1.Redis{Address: "127.0.0.1:" + freePort(t), Cluster: true}
 	for range 20 {
 		config.Addresses = append(config.Addresses, "127.0.0.1:"+freePort(t))
 	}
 	config.Addresses = append(config.Addresses, nodes[2].Address())
-	i := namespace(t, openIn(t, backend.Env{Status: status}, config), "name")
+	log := new(lockedBuffer)
+	i := namespace(t, openIn(t, backend.Env{Log: slog.New(slog.NewTextHandler(log, nil))}, config), "name")
 	for range 60 {
 		for _, node := range nodes {
 			require.NoError(t, dial(t, &client.Options{Addr: node.Address()}).ClientPause(t.Context(), 30*time.Millisecond).Err())
 		}
 		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
 		if _, err := i.KeyValueBasic.Get(ctx, &keyvaluev1.GetRequest{Key: "key"}); err != nil {
-			require.Equal(t, fault.DeadlineExceeded, fault.CodeOf(err), "%v", err)
+			require.Contains(t, []fault.Code{fault.DeadlineExceeded, fault.Unavailable}, fault.CodeOf(err), "%v", err)
 		}
 		cancel()
 	}
-	require.Zero(t, status.Openings.Load())
+	require.NotContains(t, log.String(), "connection refused")
+}
+
+// lockedBuffer is a buffer for many.
+type lockedBuffer struct {
+	mu     sync.Mutex
+	buffer bytes.Buffer
+}
+
+// Write appends.
+func (b *lockedBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buffer.Write(p)
+}
+
+func (b *lockedBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buffer.String()
 }
 
 // TestAWriteToAClusterIsNotRepeated ends the connection of writes that a node has, and has not done yet: the client repeats what it is not told not to.

@@ -49,7 +49,41 @@ func connect(config *backendsv1.Redis) (redis.UniversalClient, error) {
 	}
 	cluster := o.Cluster()
 	cluster.DisableRoutingPolicies = true // they split commands by slot, and all that is asked for together is in one
-	return redis.NewClusterClient(cluster), nil
+	client := redis.NewClusterClient(cluster)
+	client.OnNewNode(func(node *redis.Client) { node.AddHook(impatient(patience(config))) })
+	return client, nil
+}
+
+// patience is how long one node of a cluster may take to say where which slots are. The nodes are asked one after the other, in the order of chance, and those that are frozen must not take the time of
+// the others.
+func patience(config *backendsv1.Redis) time.Duration {
+	if config.GetCluster() {
+		return timeout(config) / time.Duration(min(4, 1+len(config.GetAddresses())))
+	}
+	return timeout(config)
+}
+
+// impatient has a node of a cluster not asked for longer where which slots are.
+type impatient time.Duration
+
+// ProcessHook bounds the one command.
+func (i impatient) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
+	return func(ctx context.Context, command redis.Cmder) error {
+		if _, slots := command.(*redis.ClusterSlotsCmd); !slots {
+			return next(ctx, command)
+		}
+		ctx, cancel := context.WithTimeout(ctx, time.Duration(i))
+		defer cancel()
+		return next(ctx, command)
+	}
+}
+
+// DialHook leaves connecting as it is.
+func (impatient) DialHook(next redis.DialHook) redis.DialHook { return next }
+
+// ProcessPipelineHook leaves pipelines as they are.
+func (impatient) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
+	return next
 }
 
 // endpoint is the network and the address where the server listens.

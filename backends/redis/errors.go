@@ -46,3 +46,8 @@ func mapped(caller context.Context, op string, err error) error {
 	}
 	return fault.Wrap(cause, fault.Internal, op, "the Redis server refused the call; the gateway's log has its answer")
 }
+
+// errClosed is for a call that comes after the end of the instance.
+func errClosed() error {
+	return fault.New(fault.Unavailable, "the backend's instance is closed").WithReason("BACKEND_UNAVAILABLE")
+}

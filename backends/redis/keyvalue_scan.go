@@ -4,6 +4,8 @@ import (
 	"context"
 	_ "embed"
 
+	"github.com/prismgate/prism/runtime/backend"
+
 	keyvaluev1 "github.com/prismgate/prism/gen/go/prism/keyvalue/v1"
 )
 
@@ -97,11 +99,18 @@ func (k *keyValue) enumerate(ctx context.Context, page page, emit func(found mat
 	}
 	w := startWalk(page.prefix)
 	if page.token != "" {
-		position, err := k.place.tokens.Open(page.token, k.name, page.procedure, page.prefix)
+		position, err := k.place.open(ctx, page.token, k.name, page.procedure, page.prefix)
 		if err != nil {
 			return err
 		}
 		w.from = "(" + string(position)
+	}
+	var tokens *backend.Tokens
+	if page.size > 0 {
+		var err error
+		if tokens, err = k.place.tokens(ctx); err != nil {
+			return err
+		}
 	}
 	var held match
 	count := 0
@@ -113,7 +122,7 @@ func (k *keyValue) enumerate(ctx context.Context, page page, emit func(found mat
 		for _, found := range matches {
 			if count > 0 {
 				if count == page.size {
-					return emit(held, k.place.tokens.Seal([]byte(held.key), k.name, page.procedure, page.prefix))
+					return emit(held, tokens.Seal([]byte(held.key), k.name, page.procedure, page.prefix))
 				}
 				if err := emit(held, ""); err != nil {
 					return err

@@ -24,10 +24,13 @@ func (k *keyValue) sweepSometimes() {
 		return
 	}
 	s := k.place
-	s.background.Go(func() {
+	begun := s.later(func() {
 		defer k.sweeping.Store(false)
 		if err := s.eval(s.ctx, sweepScript, s.together(k.index), k.values, sweepKeys).Err(); err != nil {
 			s.env.Log.Debug("keys that have expired were not looked for", slog.Any("error", mapped(s.ctx, "redis.keyvalue.sweep", err)))
 		}
 	})
+	if !begun {
+		k.sweeping.Store(false)
+	}
 }

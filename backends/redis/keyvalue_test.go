@@ -247,7 +247,7 @@ func TestExpiredKeysLeaveTheIndex(t *testing.T) {
 		require.NoError(t, err)
 	}
 	require.Less(t, direct.ZCard(t.Context(), "prism:{brief}:i").Val(), int64(written/2))
-	require.Eventually(t, func() bool { return len(scan(t, t.Context(), i)) == 0 }, 10*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { return len(scan(t, t.Context(), i)) == 0 }, waiting, time.Millisecond)
 	require.Zero(t, direct.Exists(t.Context(), "prism:{brief}:i").Val(), "who enumerates forgets the rest")
 	require.Equal(t, int64(1), direct.DBSize(t.Context()).Val(), "the key of page tokens is left")
 }
@@ -277,7 +277,7 @@ func TestTransactionsLeaveNothing(t *testing.T) {
 	require.Zero(t, direct.Exists(ctx, "prism:{n}:o").Val())
 	begun, err := i.KeyValueTransactional.BeginTransaction(ctx, &keyvaluev1.BeginTransactionRequest{Timeout: durationpb.New(time.Millisecond)})
 	require.NoError(t, err)
-	require.Eventually(t, func() bool { return direct.Exists(ctx, "prism:{n}:t:"+begun.GetTransaction()).Val() == 0 }, 10*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { return direct.Exists(ctx, "prism:{n}:t:"+begun.GetTransaction()).Val() == 0 }, waiting, time.Millisecond)
 	last := begin(time.Minute)
 	require.Equal(t, []string{last}, direct.ZRange(ctx, "prism:{n}:o", 0, -1).Val(), "who begins forgets those that have expired")
 	require.Positive(t, direct.PTTL(ctx, "prism:{n}:o").Val())
@@ -288,10 +288,7 @@ func TestCallsFailWhileTheServerIsGone(t *testing.T) {
 	t.Parallel()
 	server := testenv.Start(t, testenv.Redis)
 	status := new(backend.Status)
-	store, err := redis.Open(t.Context(), backend.Env{Status: status}, &backendsv1.Redis{Address: server.Address(), Timeout: durationpb.New(time.Second)})
-	require.NoError(t, err)
-	defer func() { require.NoError(t, store.Close(t.Context())) }()
-	i := namespace(t, store, "n")
+	i := namespace(t, openIn(t, backend.Env{Status: status}, &backendsv1.Redis{Address: server.Address(), Timeout: durationpb.New(5 * time.Second)}), "n")
 	get := func() error {
 		_, err := i.KeyValueBasic.Get(t.Context(), &keyvaluev1.GetRequest{Key: "key"})
 		return err
@@ -306,9 +303,9 @@ func TestCallsFailWhileTheServerIsGone(t *testing.T) {
 		require.Equal(t, fault.Unavailable, fault.CodeOf(get()), name)
 		_, err := i.KeyValueCAS.CompareAndSwap(t.Context(), &keyvaluev1.CompareAndSwapRequest{Key: "key"})
 		require.Equal(t, fault.Unavailable, fault.CodeOf(err), name)
-		require.Eventually(t, func() bool { _ = get(); return status.Openings.Load() > openings }, 10*time.Second, time.Millisecond, "the breaker opens: %s", name)
+		require.Eventually(t, func() bool { _ = get(); return status.Openings.Load() > openings }, waiting, time.Millisecond, "the breaker opens: %s", name)
 		require.NoError(t, fail[1](), name)
-		require.Eventually(t, func() bool { return get() == nil }, 10*time.Second, time.Millisecond, "the breaker closes: %s", name)
+		require.Eventually(t, func() bool { return get() == nil }, waiting, time.Millisecond, "the breaker closes: %s", name)
 	}
 }
 

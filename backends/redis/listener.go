@@ -30,22 +30,39 @@ type hearer interface {
 // some time later, and behind what was published after it.
 type listener struct {
 	store *Store
+	// inVain is the context of exchanges on a connection that is there. The client would replace a lost one before it says so, and have nobody know as long as the server does not answer; under a context
+	// that has ended it tries in vain. Nothing else on a connection heeds the end of a context.
+	inVain context.Context //nolint:containedctx // it has ended
 
-	mu       sync.Mutex          // held while commands are sent, so that they are sent in the order of what is noted here
+	mu       sync.Mutex          // nobody waits for the server with it
 	sessions map[string]*session // by the node of a cluster; of a single server there is one
+}
+
+func newListener(s *Store) *listener {
+	inVain, end := context.WithCancel(s.ctx)
+	end()
+	return &listener{store: s, inVain: inVain, sessions: make(map[string]*session)}
 }
 
 // session is one connection.
 type session struct {
 	node   string
 	pubsub *redis.PubSub
+	asked  chan struct{} // holds a token when there are commands to send
 	over   chan struct{} // closed when it is lost
 	heard  atomic.Bool   // something came since the last look
 
-	mu      sync.RWMutex
-	err     error // why it is lost
-	hearers map[string]map[hearer]struct{}
-	awaited map[string][]*confirmation // in the order in which the server will confirm
+	mu       sync.RWMutex
+	err      error // why it is lost
+	hearers  map[string]map[hearer]struct{}
+	awaited  map[string][]*confirmation // in the order in which the server will confirm
+	commands []command                  // to be sent, in the order of what is noted here
+}
+
+// command is what a connection has to send for a channel.
+type command struct {
+	leave   bool
+	channel string
 }
 
 // confirmation is what the server will send for one command.
@@ -56,6 +73,9 @@ type confirmation struct {
 
 // listen lets somebody hear a channel from now on. It returns when the server has confirmed it. Before, at its place among all that comes, activate is called, if it is not nil.
 func (l *listener) listen(ctx context.Context, channel string, by hearer, activate func()) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
 	awaited := &confirmation{come: make(chan struct{}), activate: activate}
 	s, err := l.subscribe(ctx, channel, by, awaited)
 	if err != nil {
@@ -74,84 +94,135 @@ func (l *listener) listen(ctx context.Context, channel string, by hearer, activa
 	}
 }
 
-// subscribe sends the command for a channel.
+// subscribe has the command for a channel sent on the connection to its node.
 func (l *listener) subscribe(ctx context.Context, channel string, by hearer, awaited *confirmation) (*session, error) {
 	l.mu.Lock()
-	if l.store.ctx.Err() != nil {
-		l.mu.Unlock()
-		return nil, errConnectionLost(errors.New("the instance is closed"))
-	}
-	if err := ctx.Err(); err != nil { // the lock may have been long in coming
-		l.mu.Unlock()
-		return nil, err
-	}
+	defer l.mu.Unlock()
 	s, err := l.session(ctx, channel)
 	if err != nil {
-		l.mu.Unlock()
 		return nil, err
 	}
-	failures := make(map[*session]error)
 	for _, former := range l.sessions {
 		if former != s {
-			if err := l.abandon(former, channel); err != nil {
-				failures[former] = err
-			}
+			former.abandon(channel)
 		}
 	}
 	s.mu.Lock()
+	defer s.mu.Unlock()
 	if s.hearers[channel] == nil {
 		s.hearers[channel] = make(map[hearer]struct{}, 1)
 	}
 	s.hearers[channel][by] = struct{}{}
 	s.awaited[channel] = append(s.awaited[channel], awaited)
-	s.mu.Unlock()
-	if l.sessions[s.node] != nil { // a command that fails ends it for all who listen, so the time of one of them must not be what fails it
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(l.store.ctx, l.store.timeout)
-		defer cancel()
-	}
-	err = s.pubsub.Subscribe(ctx, channel)
-	if err == nil && l.sessions[s.node] == nil {
-		l.sessions[s.node] = s
-		l.store.background.Go(func() { l.receive(s) })
-		l.store.background.Go(func() { l.watch(s) })
-	}
-	l.mu.Unlock()
-	for former, err := range failures {
-		l.end(former, err)
-	}
-	if err != nil {
-		l.end(s, err)
-		return nil, err
-	}
+	s.send(command{channel: channel})
 	return s, nil
 }
 
+// session returns the connection for a channel, a new one if there is none. The lock is held.
+func (l *listener) session(ctx context.Context, channel string) (*session, error) {
+	node, subscribe := "", l.store.client.Subscribe
+	if cluster, ok := l.store.client.(*redis.ClusterClient); ok {
+		master, err := cluster.MasterForKey(ctx, channel)
+		if err != nil {
+			return nil, err
+		}
+		node, subscribe = master.Options().Addr, master.Subscribe
+	}
+	if found := l.sessions[node]; found != nil && !found.ended() {
+		return found, nil
+	}
+	s := &session{
+		node: node, pubsub: subscribe(ctx), asked: make(chan struct{}, 1), over: make(chan struct{}),
+		hearers: make(map[string]map[hearer]struct{}), awaited: make(map[string][]*confirmation),
+	}
+	if !l.store.later(func() { l.serve(s) }) {
+		return nil, errClosed()
+	}
+	l.sessions[node] = s
+	return s, nil
+}
+
+// serve connects and sends what the session has to send, until the connection is lost.
+func (l *listener) serve(s *session) {
+	connecting, cancel := context.WithTimeout(l.store.ctx, l.store.timeout)
+	defer cancel()
+	for ctx := connecting; ; {
+		select {
+		case <-s.asked:
+		case <-s.over:
+			return
+		case <-l.store.ctx.Done():
+			l.end(s, l.store.ctx.Err())
+			return
+		}
+		for _, next := range s.unsent() {
+			call := s.pubsub.Subscribe
+			if next.leave {
+				call = s.pubsub.Unsubscribe
+			}
+			if err := call(ctx, next.channel); err != nil {
+				if ctx == connecting {
+					err = mapped(l.store.ctx, "redis.listen", err) // nothing is lost yet
+				}
+				l.end(s, err)
+				return
+			}
+			if ctx == connecting {
+				ctx = l.inVain
+				if !l.store.later(func() { l.receive(s) }) || !l.store.later(func() { l.watch(s) }) {
+					l.end(s, l.store.ctx.Err())
+					return
+				}
+			}
+		}
+	}
+}
+
+// send has commands sent. The lock is held.
+func (s *session) send(next command) {
+	s.commands = append(s.commands, next)
+	select {
+	case s.asked <- struct{}{}:
+	default:
+	}
+}
+
+// unsent takes the commands that are to be sent.
+func (s *session) unsent() []command {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	commands := s.commands
+	s.commands = nil
+	return commands
+}
+
+// ended tells whether the connection is lost.
+func (s *session) ended() bool {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return s.err != nil
+}
+
 // abandon ends the hearing of a channel on the connection to a node that is not the channel's any more: what is published comes there late or never, and a second time where it is heard on the
-// connection to the new node. The lock is held. When the error is not nil, the connection is to be ended.
-func (l *listener) abandon(s *session, channel string) error {
+// connection to the new node. The listener's lock is held.
+func (s *session) abandon(channel string) {
 	s.mu.Lock()
 	hearers := s.hearers[channel]
-	delete(s.hearers, channel)
+	if len(hearers) > 0 {
+		delete(s.hearers, channel)
+		s.send(command{leave: true, channel: channel})
+	}
 	s.mu.Unlock()
-	if len(hearers) == 0 {
-		return nil
-	}
-	moved := fault.New(fault.Unavailable, "the namespace has moved to another node of the Redis Cluster, and messages may be lost; subscribe again").
-		WithOp("redis.listen").WithReason("BACKEND_UNAVAILABLE")
 	for by := range hearers {
-		by.lost(moved)
+		by.lost(errMoved())
 	}
-	ctx, cancel := context.WithTimeout(l.store.ctx, l.store.timeout)
-	defer cancel()
-	return s.pubsub.Unsubscribe(ctx, channel)
 }
 
 // follow abandons the channels whose namespaces have moved to another node of a cluster.
-func (l *listener) follow(s *session) error {
+func (l *listener) follow(s *session) {
 	cluster, ok := l.store.client.(*redis.ClusterClient)
 	if !ok {
-		return nil
+		return
 	}
 	s.mu.RLock()
 	channels := slices.Collect(maps.Keys(s.hearers))
@@ -162,55 +233,23 @@ func (l *listener) follow(s *session) error {
 			continue
 		}
 		l.mu.Lock()
-		err = l.abandon(s, channel)
+		s.abandon(channel)
 		l.mu.Unlock()
-		if err != nil {
-			return err
-		}
 	}
-	return nil
-}
-
-// session returns the connection for a channel. A new one is not among the sessions yet.
-func (l *listener) session(ctx context.Context, channel string) (*session, error) {
-	node, subscribe := "", l.store.client.Subscribe
-	if cluster, ok := l.store.client.(*redis.ClusterClient); ok {
-		master, err := cluster.MasterForKey(ctx, channel)
-		if err != nil {
-			return nil, err
-		}
-		node, subscribe = master.Options().Addr, master.Subscribe
-	}
-	if found := l.sessions[node]; found != nil {
-		return found, nil
-	}
-	return &session{
-		node: node, pubsub: subscribe(ctx), over: make(chan struct{}), hearers: make(map[string]map[hearer]struct{}), awaited: make(map[string][]*confirmation),
-	}, nil
 }
 
 // leave lets somebody hear a channel no more.
 func (l *listener) leave(channel string, by hearer) {
-	ctx, cancel := context.WithTimeout(l.store.ctx, l.store.timeout)
-	defer cancel()
 	l.mu.Lock()
-	var failed *session
-	var err error
+	defer l.mu.Unlock()
 	for _, s := range l.sessions {
 		if s.remove(channel, by) {
-			if err = s.pubsub.Unsubscribe(ctx, channel); err != nil {
-				failed = s
-			}
-			break
+			return
 		}
-	}
-	l.mu.Unlock()
-	if failed != nil {
-		l.end(failed, err)
 	}
 }
 
-// remove takes out somebody who hears a channel. It tells whether that was the last one.
+// remove takes out somebody who hears a channel, and with the last one leaves it. It tells whether somebody was there.
 func (s *session) remove(channel string, by hearer) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -218,10 +257,10 @@ func (s *session) remove(channel string, by hearer) bool {
 		return false
 	}
 	delete(s.hearers[channel], by)
-	if len(s.hearers[channel]) > 0 {
-		return false
+	if len(s.hearers[channel]) == 0 {
+		delete(s.hearers, channel)
+		s.send(command{leave: true, channel: channel})
 	}
-	delete(s.hearers, channel)
 	return true
 }
 
@@ -247,7 +286,7 @@ func (s *session) hears(channel string, by hearer) bool {
 // receive takes what comes until the connection is lost.
 func (l *listener) receive(s *session) {
 	for {
-		got, err := s.pubsub.Receive(l.store.ctx)
+		got, err := s.pubsub.Receive(l.inVain)
 		if err != nil {
 			l.end(s, err)
 			return
@@ -299,7 +338,8 @@ func (s *session) confirm(channel string) {
 func (l *listener) watch(s *session) {
 	ticker := time.NewTicker(min(l.store.timeout, longestSilence))
 	defer ticker.Stop()
-	for asked := false; ; {
+	var quiet silence
+	for {
 		select {
 		case <-ticker.C:
 		case <-s.over:
@@ -308,27 +348,31 @@ func (l *listener) watch(s *session) {
 			l.end(s, l.store.ctx.Err())
 			return
 		}
-		if err := l.follow(s); err != nil {
-			l.end(s, err)
-			return
-		}
-		if s.heard.Swap(false) {
-			asked = false
-			continue
-		}
-		if asked {
+		l.follow(s)
+		ask, dead := quiet.look(s.heard.Swap(false))
+		if dead {
 			l.end(s, errors.New("the server says nothing"))
 			return
 		}
-		asked = true
-		ctx, cancel := context.WithTimeout(l.store.ctx, l.store.timeout)
-		err := s.pubsub.Ping(ctx)
-		cancel()
-		if err != nil {
-			l.end(s, err)
-			return
+		if ask {
+			if err := s.pubsub.Ping(l.inVain); err != nil {
+				l.end(s, err)
+				return
+			}
 		}
 	}
+}
+
+// silence is how often in a row nothing was heard.
+type silence int
+
+// look tells what a look at what was heard since the last one means: whether to ask for a sign of life, and whether the connection is dead. A machine may stop for a moment, this one too, and then looks before
+// it has read what has come; so there must be an answer not at the next look, but at the one after it.
+func (s *silence) look(heard bool) (ask, dead bool) {
+	if *s++; heard {
+		*s = 0
+	}
+	return *s == 1, *s == 3
 }
 
 // end ends a session and tells all who listened.
@@ -338,10 +382,15 @@ func (l *listener) end(s *session, cause error) {
 		s.mu.Unlock()
 		return
 	}
-	s.err = errConnectionLost(cause)
+	var ours *fault.Error
 	var answered redis.Error
-	if errors.As(cause, &answered) { // it refused a command
+	switch {
+	case errors.As(cause, &ours):
+		s.err = cause
+	case errors.As(cause, &answered): // it refused a command
 		s.err = mapped(l.store.ctx, "redis.listen", cause)
+	default:
+		s.err = errConnectionLost(cause)
 	}
 	told := make(map[hearer]bool, len(s.hearers))
 	for _, hearers := range s.hearers {
@@ -357,10 +406,15 @@ func (l *listener) end(s *session, cause error) {
 		delete(l.sessions, s.node)
 	}
 	l.mu.Unlock()
-	_ = s.pubsub.Close() // it is lost
 	for by := range told {
 		by.lost(s.err)
 	}
+	_ = s.pubsub.Close() // it is lost
+}
+
+func errMoved() error {
+	return fault.New(fault.Unavailable, "the namespace has moved to another node of the Redis Cluster, and messages may be lost; subscribe again").
+		WithOp("redis.listen").WithReason("BACKEND_UNAVAILABLE")
 }
 
 func errConnectionLost(cause error) error {

@@ -31,3 +31,18 @@ func TestOneWhoseTimeIsOverDoesNotEndTheConnectionOfOthers(t *testing.T) {
 	require.ErrorIs(t, s.listener.listen(late, "other", listening{"other"}, nil), context.DeadlineExceeded)
 	require.True(t, s.listener.hears("one", listening{"one"}))
 }
+
+func TestAConnectionIsDeadWhenAnAnswerHadTimeTwice(t *testing.T) {
+	t.Parallel()
+	var quiet silence
+	looks := func(heard bool) string {
+		ask, dead := quiet.look(heard)
+		return map[[2]bool]string{{}: "wait", {true}: "ask", {false, true}: "dead"}[[2]bool{ask, dead}]
+	}
+	for _, step := range []struct {
+		heard bool
+		want  string
+	}{{true, "wait"}, {false, "ask"}, {false, "wait"}, {true, "wait"}, {false, "ask"}, {true, "wait"}, {false, "ask"}, {false, "wait"}, {false, "dead"}} {
+		require.Equal(t, step.want, looks(step.heard))
+	}
+}

@@ -3,6 +3,7 @@ package redis
 import (
 	"context"
 	"log/slog"
+	"sync/atomic"
 
 	"github.com/redis/go-redis/v9"
 
@@ -15,38 +16,41 @@ type place struct {
 	*Store
 	breaker *backend.Breaker
 	lanes   *lanes
+
+	tokensKey string // the name of the key that tokens are sealed under
+	sealing   atomic.Pointer[sealing]
+}
+
+// place returns where a namespace is.
+func (s *Store) place(ctx context.Context, namespace string) *place {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	env, which, tokensKey := s.env, "", s.prefix+":tokens"
+	if s.config.GetCluster() {
+		env.Log = env.Log.With(slog.String("namespace", namespace))
+		which, tokensKey = namespace, s.key(namespace, "tokens")
+	}
+	if s.places[which] == nil {
+		s.places[which] = newPlace(ctx, s, env, tokensKey)
+	}
+	return s.places[which]
 }
 
 // newPlace returns the place of a key, and of all others with its hash tag.
-func newPlace(ctx context.Context, s *Store, env backend.Env, key string) *place {
+func newPlace(ctx context.Context, s *Store, env backend.Env, tokensKey string) *place {
 	probe := func(ctx context.Context) error { return s.client.Ping(ctx).Err() }
 	if cluster, ok := s.client.(*redis.ClusterClient); ok {
 		probe = func(ctx context.Context) error {
-			err := s.client.Process(ctx, once{redis.NewIntCmd(ctx, "exists", key)})
+			err := s.client.Process(ctx, once{redis.NewIntCmd(ctx, "exists", tokensKey)})
 			if err != nil {
 				cluster.ReloadState(ctx) // another node may have the slot by now
 			}
 			return err
 		}
 	}
-	p := &place{Store: s, breaker: backend.NewBreaker(ctx, env, probe)}
+	p := &place{Store: s, breaker: backend.NewBreaker(ctx, env, probe), tokensKey: tokensKey}
 	p.lanes = newLanes(p)
 	return p
-}
-
-// place returns where a namespace is.
-func (s *Store) place(ctx context.Context, namespace string) *place {
-	if !s.config.GetCluster() {
-		return s.home
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.places[namespace] == nil {
-		env := s.env
-		env.Log = env.Log.With(slog.String("namespace", namespace))
-		s.places[namespace] = newPlace(ctx, s, env, s.key(namespace, "i"))
-	}
-	return s.places[namespace]
 }
 
 // do makes a call of the server: within the configured timeout, through the breaker, and with its errors made ours. Op names it for the log: "redis.keyvalue.Get". A repeatable call may be

@@ -3,9 +3,9 @@ package redis
 import (
 	"context"
 	"strings"
+	"sync/atomic"
 	"time"
 
-	"github.com/prismgate/prism/runtime/backend"
 	"github.com/prismgate/prism/runtime/fanout"
 
 	backendsv1 "github.com/prismgate/prism/gen/go/prism/backends/v1"
@@ -22,21 +22,41 @@ const defaultRetention = time.Hour
 type pubSub struct {
 	place     *place
 	name      string
-	tokens    *backend.Tokens
-	prefix    string   // of all keys and channels of the namespace's topics
-	keys      []string // what each script names that uses what is kept
-	retention int64    // in ms
-	hub       *fanout.Hub
+	prefix    string                     // of all keys and channels of the namespace's topics
+	keys      []string                   // what each script names that uses what is kept
+	retention int64                      // in ms
+	hub       atomic.Pointer[fanout.Hub] // nil until the key of tokens is known
 }
 
 func newPubSub(at *place, name string) *pubSub {
-	p := &pubSub{place: at, name: name, tokens: at.tokens, prefix: at.key(name, "pubsub") + ":", retention: defaultRetention.Milliseconds()}
+	p := &pubSub{place: at, name: name, prefix: at.key(name, "pubsub") + ":", retention: defaultRetention.Milliseconds()}
 	if configured := at.config.GetTopicRetention(); configured != nil {
 		p.retention = configured.AsDuration().Milliseconds()
 	}
 	p.keys = at.together(p.prefix)
-	p.hub = fanout.New(name, at.tokens, p)
 	return p
+}
+
+// streams returns the hub of the streams. Its ids, like all others, are sealed under a key on the server: who has the hub, or a stream, can seal.
+func (p *pubSub) streams(ctx context.Context) (*fanout.Hub, error) {
+	if known := p.hub.Load(); known != nil {
+		return known, nil
+	}
+	tokens, err := p.place.tokens(ctx)
+	if err != nil {
+		return nil, err
+	}
+	p.hub.CompareAndSwap(nil, fanout.New(p.name, tokens, p))
+	return p.hub.Load(), nil
+}
+
+// serve serves a live subscription.
+func (p *pubSub) serve(ctx context.Context, subscription fanout.Subscription, send func(fanout.Event) error) error {
+	hub, err := p.streams(ctx)
+	if err != nil {
+		return err
+	}
+	return hub.Serve(ctx, subscription, send)
 }
 
 // run runs a script, whose answer may be nil.
@@ -86,7 +106,7 @@ func (p *pubSub) publish(ctx context.Context, op, topic string, payload []byte, 
 // Subscribe streams the messages of a topic.
 func (p *pubSub) Subscribe(ctx context.Context, request *pubsubv1.SubscribeRequest, send func(*pubsubv1.SubscribeResponse) error) error {
 	subscription := fanout.Subscription{Subject: fanout.Subject{Name: request.GetTopic()}, Buffer: request.GetBufferSize()}
-	return p.hub.Serve(ctx, subscription, fanout.ToSubscribe(send))
+	return p.serve(ctx, subscription, fanout.ToSubscribe(send))
 }
 
 // Unsubscribe ends a stream. One of a durable subscription is ended on the server, on whichever gateway it is.
@@ -94,7 +114,7 @@ func (p *pubSub) Unsubscribe(ctx context.Context, request *pubsubv1.UnsubscribeR
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	ended, durable, err := p.hub.Unsubscribe(request.GetSubscriptionId())
+	ended, durable, err := p.identify(ctx, request.GetSubscriptionId())
 	if err != nil {
 		return nil, err
 	}
@@ -107,6 +127,23 @@ func (p *pubSub) Unsubscribe(ctx context.Context, request *pubsubv1.UnsubscribeR
 		ended = ended || was // the stream may have told the server first
 	}
 	return &pubsubv1.UnsubscribeResponse{Unsubscribed: ended}, nil
+}
+
+// identify ends the stream that an id names, if it is here, and returns what of the id is about a durable subscription. An id may be sealed under a key that is newer than the hub's, as place.open says.
+func (p *pubSub) identify(ctx context.Context, id string) (ended bool, durable []byte, err error) {
+	hub, err := p.streams(ctx)
+	if err != nil {
+		return false, nil, err
+	}
+	ended, durable, refusal := hub.Unsubscribe(id)
+	if refusal == nil {
+		return ended, durable, nil
+	}
+	now, err := p.place.readTokens(ctx)
+	if err != nil {
+		return false, nil, err
+	}
+	return fanout.New(p.name, now, p).Unsubscribe(id)
 }
 
 // hearing is the server's side of one subject for all who listen to it here.
@@ -143,9 +180,9 @@ func (h hearing) hear(_, payload string) {
 	}
 	message, ordered, ok := h.pubSub.decodePublished(payload)
 	if ok { // else somebody else has published there
-		h.pubSub.hub.Deliver(h.subject, message, ordered)
+		h.pubSub.hub.Load().Deliver(h.subject, message, ordered)
 	}
 }
 
 // lost ends the streams.
-func (h hearing) lost(err error) { h.pubSub.hub.End(err) }
+func (h hearing) lost(err error) { h.pubSub.hub.Load().End(err) }

@@ -24,5 +24,5 @@ func (p *pubSub) SubscribeFiltered(ctx context.Context, request *pubsubv1.Subscr
 		return err
 	}
 	subscription := fanout.Subscription{Subject: fanout.Subject{Name: request.GetTopic()}, Buffer: request.GetBufferSize(), Filter: matches}
-	return p.hub.Serve(ctx, subscription, fanout.ToFiltered(send))
+	return p.serve(ctx, subscription, fanout.ToFiltered(send))
 }

@@ -1,6 +1,7 @@
 package redis
 
 import (
+	"context"
 	"strconv"
 	"strings"
 	"time"
@@ -73,13 +74,21 @@ func publishTime(id string) *timestamppb.Timestamp {
 
 // messageID makes a message id, or a resume id, of an id of the server. It is the same on every gateway.
 func (p *pubSub) messageID(kind byte, topic, id string) string {
-	return p.tokens.Seal([]byte(id), p.name, "message", string(kind), topic)
+	return p.seal([]byte(id), p.name, "message", string(kind), topic)
 }
 
 // serverID undoes messageID.
-func (p *pubSub) serverID(kind byte, topic, id string) (string, bool) {
-	opened, err := p.tokens.Open(id, p.name, "message", string(kind), topic)
-	return string(opened), err == nil
+func (p *pubSub) serverID(ctx context.Context, kind byte, topic, id string) (_ string, ok bool, err error) {
+	opened, err := p.place.open(ctx, id, p.name, "message", string(kind), topic)
+	if fault.CodeOf(err) == fault.InvalidArgument {
+		return "", false, nil
+	}
+	return string(opened), err == nil, err
+}
+
+// seal makes a token. The key is known: who has something to seal has asked for it before.
+func (p *pubSub) seal(position []byte, binding ...string) string {
+	return p.place.sealing.Load().Seal(position, binding...)
 }
 
 func errForeignMessage(op string) error {

@@ -31,6 +31,9 @@ func (p *pubSub) keep(ctx context.Context, op string, kind byte, topic string, m
 	if err != nil {
 		return "", err
 	}
+	if _, err := p.place.tokens(ctx); err != nil { // what is kept must have an id
+		return "", err
+	}
 	id, err := p.run(ctx, op, false, pubsubKeep, string(kind), topic, encoded)
 	if err != nil {
 		return "", err
@@ -46,7 +49,10 @@ func (p *pubSub) SubscribeOrdered(ctx context.Context, request *pubsubv1.Subscri
 		start = "earliest"
 	}
 	if resume, ok := request.GetStart().(*pubsubv1.SubscribeOrderedRequest_StartAfterResumeId); ok {
-		if start, ok = p.serverID(ordered, request.GetTopic(), resume.StartAfterResumeId); !ok {
+		var err error
+		if start, ok, err = p.serverID(ctx, ordered, request.GetTopic(), resume.StartAfterResumeId); err != nil {
+			return err
+		} else if !ok {
 			return fault.Invalid("start_after_resume_id", "was not issued for this topic; pass the resume_id of a message of this topic, unchanged")
 		}
 	}
@@ -58,7 +64,7 @@ func (p *pubSub) SubscribeOrdered(ctx context.Context, request *pubsubv1.Subscri
 		reader.behind, reader.missed = start, true
 	}
 	subscription := fanout.Subscription{Subject: fanout.Subject{Name: request.GetTopic()}, Buffer: request.GetBufferSize(), Read: reader.read}
-	return p.hub.Serve(ctx, subscription, fanout.ToOrdered(send))
+	return p.serve(ctx, subscription, fanout.ToOrdered(send))
 }
 
 // orderedReader is a place in a topic's order.

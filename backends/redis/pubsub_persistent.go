@@ -35,6 +35,9 @@ func (p *pubSub) PublishPersistent(ctx context.Context, request *pubsubv1.Publis
 
 // GetLastMessageID tells the newest kept message of a topic.
 func (p *pubSub) GetLastMessageID(ctx context.Context, request *pubsubv1.GetLastMessageIDRequest) (*pubsubv1.GetLastMessageIDResponse, error) {
+	if _, err := p.place.tokens(ctx); err != nil {
+		return nil, err
+	}
 	answer, err := p.run(ctx, "redis.pubsub.GetLastMessageID", true, pubsubLast, request.GetTopic())
 	id := asText(answer)
 	if err != nil || id == "" {
@@ -45,12 +48,16 @@ func (p *pubSub) GetLastMessageID(ctx context.Context, request *pubsubv1.GetLast
 
 // SubscribeDurable streams the messages of a durable subscription.
 func (p *pubSub) SubscribeDurable(ctx context.Context, request *pubsubv1.SubscribeDurableRequest, send func(*pubsubv1.SubscribeDurableResponse) error) error {
+	hub, err := p.streams(ctx)
+	if err != nil {
+		return err
+	}
 	s, err := p.openDurable(ctx, request)
 	if err != nil {
 		return err
 	}
 	defer s.close(ctx)
-	if s.stream, err = p.hub.Open([]byte(s.number + " " + s.key)); err != nil {
+	if s.stream, err = hub.Open([]byte(s.number + " " + s.key)); err != nil {
 		return err
 	}
 	defer s.stream.End(nil)
@@ -76,7 +83,10 @@ func (p *pubSub) openDurable(ctx context.Context, request *pubsubv1.SubscribeDur
 			how = "earliest"
 		}
 	case *pubsubv1.SubscribeDurableRequest_StartAfterMessageId:
-		id, ok := p.serverID(persistent, request.GetTopic(), from.StartAfterMessageId)
+		id, ok, err := p.serverID(ctx, persistent, request.GetTopic(), from.StartAfterMessageId)
+		if err != nil {
+			return nil, err
+		}
 		if !ok {
 			return nil, fault.Invalid("start_after_message_id",
 				"is no id of a message of PublishPersistent in this topic; pass a message_id of this topic, unchanged")
@@ -127,7 +137,10 @@ func (p *pubSub) Acknowledge(ctx context.Context, request *pubsubv1.AcknowledgeR
 	}
 	arguments := []any{request.GetTopic(), request.GetSubscription(), ""}
 	for i, receipt := range request.GetReceipts() {
-		number, id, ok := p.openReceipt(request.GetTopic(), request.GetSubscription(), receipt)
+		number, id, ok, err := p.openReceipt(ctx, request.GetTopic(), request.GetSubscription(), receipt)
+		if err != nil {
+			return nil, err
+		}
 		if !ok || i > 0 && number != arguments[2] {
 			return nil, errReceipt(i)
 		}
@@ -146,18 +159,21 @@ func (p *pubSub) Acknowledge(ctx context.Context, request *pubsubv1.AcknowledgeR
 
 // receipt makes the receipt of one delivery. It holds the durable subscription's number, which no other one gets.
 func (p *pubSub) receipt(s *durableStream, d delivery) string {
-	return p.tokens.Seal([]byte(s.number+" "+d.id+" "+d.serial), p.name, "receipt", s.topic, s.name)
+	return p.seal([]byte(s.number+" "+d.id+" "+d.serial), p.name, "receipt", s.topic, s.name)
 }
 
 // openReceipt returns the number of the durable subscription and the id of the message that a receipt was issued for.
-func (p *pubSub) openReceipt(topic, name, receipt string) (number, id string, ok bool) {
-	opened, err := p.tokens.Open(receipt, p.name, "receipt", topic, name)
+func (p *pubSub) openReceipt(ctx context.Context, topic, name, receipt string) (number, id string, ok bool, err error) {
+	opened, err := p.place.open(ctx, receipt, p.name, "receipt", topic, name)
+	if fault.CodeOf(err) == fault.InvalidArgument {
+		return "", "", false, nil
+	}
 	if err != nil {
-		return "", "", false
+		return "", "", false, err
 	}
 	number, rest, _ := strings.Cut(string(opened), " ")
 	id, _, _ = strings.Cut(rest, " ")
-	return number, id, true
+	return number, id, true, nil
 }
 
 func errReceipt(i int) error {

@@ -196,7 +196,7 @@ func TestStreamsEndWhenTheConnectionIsLost(t *testing.T) {
 func TestStreamsEndWhenTheServerIsFrozen(t *testing.T) {
 	t.Parallel()
 	server := testenv.Start(t, testenv.Redis)
-	i := namespace(t, open(t, &backendsv1.Redis{Address: server.Address(), Timeout: durationpb.New(500 * time.Millisecond)}), "namespace")
+	i := namespace(t, open(t, &backendsv1.Redis{Address: server.Address()}), "namespace")
 	live := subscribe(t, i, "topic")
 	require.NoError(t, server.Freeze())
 	require.Equal(t, fault.Unavailable, fault.CodeOf(live.ending(t)))

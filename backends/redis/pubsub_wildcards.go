@@ -11,5 +11,5 @@ import (
 // SubscribePattern streams the messages of all topics that match a pattern.
 func (p *pubSub) SubscribePattern(ctx context.Context, request *pubsubv1.SubscribePatternRequest, send func(*pubsubv1.SubscribePatternResponse) error) error {
 	subscription := fanout.Subscription{Subject: fanout.Subject{Name: request.GetPattern(), Pattern: true}, Buffer: request.GetBufferSize()}
-	return p.hub.Serve(ctx, subscription, fanout.ToPattern(send))
+	return p.serve(ctx, subscription, fanout.ToPattern(send))
 }

@@ -70,7 +70,7 @@ func (q *queue) attempt(ctx context.Context, t taking) (taken, time.Duration, er
 	}
 	outcomes := make(chan outcome, 1)
 	var settled atomic.Bool // by who is first: the answer, or the end of the context
-	q.place.background.Go(func() {
+	begun := q.place.later(func() {
 		how := "take"
 		if t.lease > 0 {
 			how = "lease"
@@ -82,6 +82,9 @@ func (q *queue) attempt(ctx context.Context, t taking) (taken, time.Duration, er
 			q.putBack(context.WithoutCancel(ctx), t, answer)
 		}
 	})
+	if !begun {
+		return nil, 0, errClosed()
+	}
 	var come outcome
 	select {
 	case come = <-outcomes:

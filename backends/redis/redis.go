@@ -32,7 +32,7 @@
 // one that has found such a value. CompareAndSwap, CompareAndDelete, BatchGet and the calls of transactions are one Lua script each.
 //
 // A transaction is a hash on the server that expires with it; its handle is good on every gateway. Reads are kept there too, and are compared by value at Commit: a key that was changed and changed
-// back has not changed. A page token holds the last key, sealed under a key that the first gateway has made on the server.
+// back has not changed. A page token holds the last key, sealed under a key that the first gateway has made on the server, in a cluster one for each namespace.
 //
 // A live subscription is one to a channel of the server, which all subscribers of the gateway share; those by pattern share one for the whole namespace. What the server sends comes on one connection for each
 // instance, in a cluster for each node. When it is lost, streams end with UNAVAILABLE. Their ids are bound to the gateway. Kept messages are in streams of the server, durable subscriptions in a hash and sorted
@@ -59,7 +59,6 @@ package redis
 
 import (
 	"context"
-	"crypto/rand"
 	"errors"
 	"log/slog"
 	"strings"
@@ -84,16 +83,15 @@ type Store struct {
 	prefix  string
 	timeout time.Duration
 
-	home     *place // of the key of page tokens, and of all namespaces unless it is a cluster
 	listener *listener
 
 	ctx        context.Context //nolint:containedctx // it ends what outlives the call that began it: batches, sweeps
 	stop       context.CancelFunc
+	begin      sync.Mutex // orders what begins in the background with Close
 	background sync.WaitGroup
 
 	mu     sync.Mutex
-	tokens *backend.Tokens   // nil until the first namespace asks
-	places map[string]*place // by namespace, in a cluster
+	places map[string]*place // by namespace, in a cluster; else there is one, under ""
 }
 
 // Open connects to the server and checks that it will do: its version, the database, the user's rights. It changes nothing there.
@@ -114,8 +112,7 @@ func Open(ctx context.Context, env backend.Env, config *backendsv1.Redis) (*Stor
 		return nil, err
 	}
 	s.ctx, s.stop = context.WithCancel(context.WithoutCancel(ctx))
-	s.listener = &listener{store: s, sessions: make(map[string]*session)}
-	s.home = newPlace(ctx, s, env, s.tokensKey())
+	s.listener = newListener(s)
 	return s, nil
 }
 
@@ -126,49 +123,37 @@ func timeout(config *backendsv1.Redis) time.Duration {
 	return config.GetTimeout().AsDuration()
 }
 
-// Namespace returns the interfaces of a namespace. Nothing is made on the server for it; the first one makes the key of the instance's page tokens.
+// Namespace returns the interfaces of a namespace. On a single server the first one makes the key of all page tokens. In a cluster nothing is made for it here: its node may be gone, which must not keep the
+// gateway from serving the others.
 func (s *Store) Namespace(ctx context.Context, name string) (backendsv1.RedisInterfaces, error) {
-	if err := s.provision(ctx); err != nil {
-		return backendsv1.RedisInterfaces{}, err
-	}
 	p := s.place(ctx, name)
+	if !s.config.GetCluster() {
+		if _, err := p.tokens(ctx); err != nil {
+			return backendsv1.RedisInterfaces{}, err
+		}
+	}
 	return backendsv1.NewRedisInterfaces(newKeyValue(p, name), newPubSub(p, name), newQueue(p, name)), nil
 }
 
-// provision gets the key of page tokens, which all gateways share: who comes first makes it.
-func (s *Store) provision(ctx context.Context) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.tokens != nil {
-		return nil
+// later runs what outlives the call that began it; Close waits for it. It tells false when the instance is closed, and nothing runs any more.
+func (s *Store) later(run func()) bool {
+	s.begin.Lock()
+	defer s.begin.Unlock()
+	if s.ctx.Err() != nil {
+		return false
 	}
-	name := s.tokensKey()
-	random := make([]byte, 32)
-	_, _ = rand.Read(random) // never fails: crypto/rand ends the process instead
-	return s.home.do(ctx, "redis.Namespace", true, func(ctx context.Context) error {
-		key, err := s.client.Get(ctx, name).Bytes()
-		if isNil(err) { // a server whose memory is full refuses SETNX also when there is nothing to set
-			if err := s.client.SetNX(ctx, name, random, 0).Err(); err != nil {
-				return err
-			}
-			key, err = s.client.Get(ctx, name).Bytes()
-		}
-		if err != nil {
-			return err
-		}
-		s.tokens = backend.NewTokens(key)
-		return nil
-	})
+	s.background.Go(run)
+	return true
 }
-
-// tokensKey is the name of the key that page tokens are sealed under.
-func (s *Store) tokensKey() string { return s.prefix + ":tokens" }
 
 // Close ends the instance.
 func (s *Store) Close(context.Context) error {
+	s.begin.Lock()
 	s.stop()
+	s.begin.Unlock()
 	s.background.Wait()
-	s.home.breaker.Close()
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	for _, p := range s.places {
 		p.breaker.Close()
 	}
