@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"slices"
 	"strings"
 
 	"github.com/jackc/pgx/v5/pgconn"
@@ -79,14 +80,9 @@ func unreachable(err error) bool {
 
 // isCode tells whether the server has reported an error with one of some codes.
 func isCode(err error, codes ...string) bool {
+	if err == nil {
+		return false // before there is a variable for it, which would be on the heap for each call
+	}
 	var said *pgconn.PgError
-	if !errors.As(err, &said) {
-		return false
-	}
-	for _, code := range codes {
-		if said.Code == code {
-			return true
-		}
-	}
-	return false
+	return errors.As(err, &said) && slices.Contains(codes, said.Code)
 }

@@ -91,7 +91,7 @@ func (k *keyValue) row(key string) row {
 // row names a row of the table kv.
 type row struct {
 	namespace int32
-	key       []byte
+	key       octets
 }
 
 // id is the row's name as one string, in the order of the rows.

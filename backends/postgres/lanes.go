@@ -34,7 +34,7 @@ type readCall struct {
 // setCall is a Set, or a SetWithTTL. A batch has each row once.
 type setCall struct {
 	row
-	value []byte
+	value octets
 	ttl   int64 // in milliseconds; 0 when it does not expire
 
 	err error
@@ -87,7 +87,7 @@ func (s *Store) readRows(ctx context.Context, batch []*readCall) error {
 	if len(batch) == 1 {
 		most = math.MaxInt32
 	}
-	namespaces, keys := columns(batch, func(c *readCall) row { return c.row })
+	namespaces, keys := columns(batch, func(c *readCall) *row { return &c.row })
 	sizes := make(pgtype.FlatArray[int32], len(batch))
 	for i, call := range batch {
 		call.found, call.value, call.left = false, nil, false
@@ -111,12 +111,12 @@ on conflict (namespace, key) do update set value = excluded.value, expires = exc
 
 // setRows writes the rows of calls, each of another row, in the order of the rows: all who lock several rows take them in that order.
 func (s *Store) setRows(ctx context.Context, batch []*setCall) error {
-	sorted := inOrder(batch, func(c *setCall) row { return c.row })
-	namespaces, keys := columns(sorted, func(c *setCall) row { return c.row })
-	values := make(pgtype.FlatArray[[]byte], len(sorted))
+	sorted := inOrder(batch, func(c *setCall) *row { return &c.row })
+	namespaces, keys := columns(sorted, func(c *setCall) *row { return &c.row })
+	values := make(pgtype.FlatArray[*octets], len(sorted))
 	ttls := make(pgtype.FlatArray[int64], len(sorted))
 	for i, call := range sorted {
-		values[i], ttls[i] = call.value, call.ttl
+		values[i], ttls[i] = &call.value, call.ttl
 	}
 	return s.rows(ctx, setStatement, []any{namespaces, keys, values, ttls}, nil)
 }
@@ -126,11 +126,11 @@ where kv.namespace = w.namespace and kv.key = w.key returning w.at::int, kv.expi
 
 // deleteRows removes the rows of calls, each of another row, in the order of the rows.
 func (s *Store) deleteRows(ctx context.Context, batch []*deleteCall) error {
-	sorted := inOrder(batch, func(c *deleteCall) row { return c.row })
+	sorted := inOrder(batch, func(c *deleteCall) *row { return &c.row })
 	for _, call := range sorted {
 		call.deleted = false
 	}
-	namespaces, keys := columns(sorted, func(c *deleteCall) row { return c.row })
+	namespaces, keys := columns(sorted, func(c *deleteCall) *row { return &c.row })
 	return s.rows(ctx, deleteStatement, []any{namespaces, keys}, func(values [][]byte) {
 		sorted[position(values[0])].deleted = values[1][0] != 0
 	})
@@ -152,23 +152,29 @@ func (s *Store) rows(ctx context.Context, statement string, arguments []any, sho
 }
 
 // columns are the rows' names as two arrays.
-func columns[C any](batch []*C, of func(*C) row) (pgtype.FlatArray[int32], pgtype.FlatArray[[]byte]) {
+func columns[C any](batch []*C, of func(*C) *row) (pgtype.FlatArray[int32], pgtype.FlatArray[*octets]) {
 	namespaces := make(pgtype.FlatArray[int32], len(batch))
-	keys := make(pgtype.FlatArray[[]byte], len(batch))
+	keys := make(pgtype.FlatArray[*octets], len(batch))
 	for i, call := range batch {
 		at := of(call)
-		namespaces[i], keys[i] = at.namespace, at.key
+		namespaces[i], keys[i] = at.namespace, &at.key
 	}
 	return namespaces, keys
 }
 
 // inOrder returns a batch in the order of its rows.
-func inOrder[C any](batch []*C, of func(*C) row) []*C {
+func inOrder[C any](batch []*C, of func(*C) *row) []*C {
 	return slices.SortedFunc(slices.Values(batch), func(a, b *C) int {
 		x, y := of(a), of(b)
 		return cmp.Or(cmp.Compare(x.namespace, y.namespace), bytes.Compare(x.key, y.key))
 	})
 }
+
+// octets are a value of a column of bytes. The elements of an array are pointers to it: a slice takes an allocation to become an element.
+type octets []byte
+
+// BytesValue implements [pgtype.BytesValuer].
+func (o *octets) BytesValue() ([]byte, error) { return *o, nil }
 
 // position is a number of the server's, counted from 1, as an index.
 func position(value []byte) int { return int(binary.BigEndian.Uint32(value)) - 1 }

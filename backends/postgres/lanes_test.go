@@ -114,7 +114,7 @@ func TestCallThatIsHeldUpEndsInTime(t *testing.T) {
 	name := schema()
 	i := namespace(t, open(t, &backendsv1.Postgres{Schema: name}), "orders")
 	set(t, i, "held", "before")
-	impatient := namespace(t, open(t, &backendsv1.Postgres{Schema: name, Timeout: durationpb.New(2 * time.Second)}), "orders")
+	impatient := namespace(t, open(t, &backendsv1.Postgres{Schema: name, Timeout: durationpb.New(5 * time.Second)}), "orders")
 	holder, watcher := shared(t, name), shared(t, name)
 	execute(t, holder, `begin`)
 	execute(t, holder, `select from kv where key = 'held' for update`)

@@ -43,8 +43,8 @@
 // to a quarter. An id of a live subscription is bound to its gateway.
 //
 // Queue: whoever changes messages holds an advisory lock of the namespace, so that all gateways see one order; calls that are made at once share a transaction, in which what is due
-// happens first. The transaction ends without a wait for the disk; then all wait for it together, before anybody is answered. Calls that wait for a message hold no connection: they are woken
-// by the call that brings one, by a notification of another gateway, at the next due time, and look about once a second.
+// happens first. The transaction ends without a wait for the disk; then all wait for it together, before anybody is answered. When the server has crashed in between, they are UNAVAILABLE.
+// Calls that wait for a message hold no connection: they are woken by the call that brings one, by a notification of another gateway, at the next due time, and look about once a second.
 //
 // # Limits
 //

@@ -7,8 +7,10 @@ import (
 	"os"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
+	"google.golang.org/protobuf/types/known/durationpb"
 
 	"github.com/prismgate/prism/backends/postgres"
 	"github.com/prismgate/prism/gen/go/prism"
@@ -44,11 +46,14 @@ func open(t *testing.T, config *backendsv1.Postgres) *postgres.Store {
 	return openWith(t, config, new(backend.Status))
 }
 
-// openWith opens an instance that shows its status.
+// openWith opens an instance that shows its status. Machines that run tests are busy: no call fails because one of them hesitates, unless the test is about that.
 func openWith(t *testing.T, config *backendsv1.Postgres, status *backend.Status) *postgres.Store {
 	t.Helper()
 	if config.GetDsn() == nil {
 		config.Dsn = sharedDSN(t, "")
+	}
+	if config.GetTimeout() == nil {
+		config.Timeout = durationpb.New(time.Minute)
 	}
 	store, err := tryOpen(t, config, status)
 	require.NoError(t, err)

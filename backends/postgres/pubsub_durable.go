@@ -23,10 +23,11 @@ type durableStream struct {
 	timeout      time.Duration
 	window       int // how many messages may await acknowledgement
 
-	missed  bool        // a Missed is to be sent
-	ahead   []*delivery // taken and not sent
-	sent    []int64     // sent, and the server does not know of it yet
-	stamped time.Time   // from when on the timeout of those counts
+	missed     bool        // a Missed is to be sent
+	missedSent bool        // one was sent, and the server does not know of it yet
+	ahead      []*delivery // taken and not sent
+	sent       []int64     // sent, and the server does not know of it yet
+	stamped    time.Time   // from when on the timeout of those counts
 }
 
 // delivery is a message that was given to a stream; without one it is a Missed.
@@ -72,7 +73,7 @@ func (s *durableStream) look(ctx context.Context) (there bool, err error) {
 		return s.pubSub.store.pool.SendBatch(ctx, s.statements(&there)).Close()
 	})
 	if err == nil {
-		s.sent = nil
+		s.sent, s.missedSent = nil, false
 	}
 	return there, err
 }
@@ -89,10 +90,12 @@ func (s *durableStream) statements(there *bool) *pgx.Batch {
 	if len(s.sent) > 0 {
 		statements.Queue(countSentSQL, s.id, s.name, s.sent)
 	}
-	statements.Queue(passRemovedSQL, s.id)
+	if s.missedSent {
+		statements.Queue(missedSentSQL, s.id, s.name)
+	}
 	statements.Queue(takeAgainSQL, s.id, s.name, s.window).Query(func(rows pgx.Rows) error { return s.taken(rows, true) })
 	statements.Queue(takeNextSQL, s.id, s.name, s.window).Query(func(rows pgx.Rows) error { return s.taken(rows, false) })
-	statements.Queue(tellMissedSQL, s.id).Query(func(rows pgx.Rows) error {
+	statements.Queue(takeMissedSQL, s.id, s.name).Query(func(rows pgx.Rows) error {
 		s.missed = rows.Next()
 		rows.Close()
 		return rows.Err()
@@ -126,8 +129,12 @@ func (s *durableStream) stamp(ctx context.Context) error {
 			_, err := pgx.ForEachRow(rows, []any{&position}, func() error { mine[position] = true; return nil })
 			return err
 		})
+		if s.missedSent {
+			statements.Queue(missedSentSQL, s.id, s.name)
+		}
 		return s.pubSub.store.pool.SendBatch(ctx, statements).Close()
 	})
+	s.missedSent = s.missedSent && err != nil
 	s.stamped = at
 	s.ahead = slices.DeleteFunc(s.ahead, func(d *delivery) bool { return !mine[d.position] })
 	return err
@@ -137,7 +144,7 @@ func (s *durableStream) stamp(ctx context.Context) error {
 func (s *durableStream) send(d *delivery, send func(*pubsubv1.SubscribeDurableResponse) error) error {
 	if s.missed {
 		err := send(&pubsubv1.SubscribeDurableResponse{Event: &pubsubv1.SubscribeDurableResponse_Missed{Missed: &pubsubv1.Missed{}}})
-		s.missed = err != nil
+		s.missed, s.missedSent = err != nil, err == nil
 		return err
 	}
 	message, err := d.message(s.pubSub, s.topic, false)
@@ -160,10 +167,10 @@ func (s *durableStream) leave(ctx context.Context) {
 	p.removeDurable(s)
 	_ = p.store.do(context.WithoutCancel(ctx), "postgres.pubsub.SubscribeDurable", true, func(ctx context.Context) error {
 		statements := &pgx.Batch{}
-		statements.Queue(giveBackSQL, s.id, s.name, s.sent)
-		if s.missed {
-			statements.Queue(missAgainSQL, s.id)
+		if s.missedSent {
+			statements.Queue(missedSentSQL, s.id, s.name)
 		}
+		statements.Queue(giveBackSQL, s.id, s.name, s.sent)
 		return p.store.pool.SendBatch(ctx, statements).Close()
 	})
 	p.announceTopic(s.topic)

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
@@ -156,6 +157,34 @@ func (p *pubSub) keepAll(ctx context.Context, batch []*publication) error {
 		}
 		topics[i], orders[i], contents[i] = c.message.GetTopic(), c.ordered, content
 	}
+	var life string
+	err := p.store.do(ctx, "postgres.pubsub.PublishPersistent", false, func(ctx context.Context) error {
+		return p.store.pool.AcquireFunc(ctx, func(conn *pgxpool.Conn) (err error) {
+			if life, err = lifeOf(ctx, conn); err != nil {
+				return err
+			}
+			return conn.SendBatch(ctx, p.keeping(batch, topics, orders, contents)).Close()
+		})
+	})
+	if err == nil {
+		err = p.store.disk.await(ctx, life)
+	}
+	if err != nil {
+		return err
+	}
+	told := make(map[string]struct{})
+	for _, c := range batch {
+		topic := c.message.GetTopic()
+		if _, done := told[topic]; !done && !c.ordered {
+			told[topic] = struct{}{}
+			p.announceTopic(topic)
+		}
+	}
+	return p.sendAll(ctx, batch)
+}
+
+// keeping are the statements of a transaction that keeps messages.
+func (p *pubSub) keeping(batch []*publication, topics []string, orders []bool, contents [][]byte) *pgx.Batch {
 	statements := &pgx.Batch{}
 	statements.Queue("begin")
 	statements.Queue(lockSQL, p.lock)
@@ -170,24 +199,7 @@ func (p *pubSub) keepAll(ctx context.Context, batch []*publication) error {
 		return err
 	})
 	statements.Queue("commit")
-	err := p.store.do(ctx, "postgres.pubsub.PublishPersistent", false, func(ctx context.Context) error {
-		return p.store.pool.SendBatch(ctx, statements).Close()
-	})
-	if err == nil {
-		err = p.store.disk.await(ctx)
-	}
-	if err != nil {
-		return err
-	}
-	told := make(map[string]struct{})
-	for _, c := range batch {
-		topic := c.message.GetTopic()
-		if _, done := told[topic]; !done && !c.ordered {
-			told[topic] = struct{}{}
-			p.announceTopic(topic)
-		}
-	}
-	return p.sendAll(ctx, batch)
+	return statements
 }
 
 // The kinds of positions, which are not good for one another.

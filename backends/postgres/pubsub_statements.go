@@ -6,13 +6,10 @@ const aheadSQL = `limit 256
 ) ahead where before < 1048576`
 
 const (
-	// A position ends with the place in the batch, from 1. After a crash of the server the gap is larger than what calls can have been given that wait for the disk.
+	// A position ends with the place in the batch, from 1.
 	keepSQL = `
-with crashed as (
-	insert into pubsub_uncrashed select true where not exists (select from pubsub_uncrashed) on conflict do nothing returning holds
-), base as materialized (
-	select coalesce((select max(nextval('pubsub_positions')) from crashed, generate_series(1, 100000)), nextval('pubsub_positions')) << 16 as position,
-		date_trunc('milliseconds', clock_timestamp()) as now
+with base as materialized (
+	select nextval('pubsub_positions') << 16 as position, date_trunc('milliseconds', clock_timestamp()) as now
 )
 insert into pubsub_messages (namespace, topic, ordered, position, published, content)
 select $1, i.topic, i.ordered, base.position + i.n, base.now, i.content
@@ -58,11 +55,6 @@ union all select id, timeout from pubsub_subscriptions where namespace = $1 and 
 
 	countSentSQL = `update pubsub_deliveries set sent = sent + 1 where subscription = $1 and stream = $2 and position = any($3::bigint[])`
 
-	passRemovedSQL = `
-update pubsub_subscriptions s set position = r.position, missed = s.missed or r.published >= s.not_before
-from pubsub_removed r
-where s.id = $1 and r.namespace = s.namespace and r.topic = s.topic and not r.ordered and r.position > s.position`
-
 	// A delivery is stamped with a quarter more than the timeout, and is stamped anew when it is sent later than a quarter after that.
 	deadlineSQL = `clock_timestamp() + s.timeout * 1.25 * interval '1 microsecond'`
 
@@ -89,10 +81,14 @@ with picked as materialized (
 )
 select p.position, p.published, p.content, a.sent from again a, picked p where p.position = a.position order by p.position`
 
-	// What was published before a subscription's start is passed once, and not looked at again and again.
+	// What retention has removed, and what was published before a subscription's start, is passed once, and not looked at again and again. One statement sees all that is removed and all that is
+	// kept at one moment.
 	takeNextSQL = `
 with s as materialized (
-	select *, ` + roomSQL + ` as room from pubsub_subscriptions where id = $1
+	select s.namespace, s.topic, s.not_before, s.timeout, greatest(s.position, r.position) as position,
+		s.missed or coalesce(r.position > s.position and r.published >= s.not_before, false) as missed, ` + roomSQL + ` as room
+	from pubsub_subscriptions s left join pubsub_removed r on r.namespace = s.namespace and r.topic = s.topic and not r.ordered
+	where s.id = $1
 ), fresh as materialized (
 	select position, published, content from (
 		select m.*, sum(octet_length(content)) over (order by position) - octet_length(content) as before from (
@@ -104,17 +100,24 @@ with s as materialized (
 ), taken as (
 	insert into pubsub_deliveries (subscription, position, stream, deadline, sent) select $1, fresh.position, $2, ` + deadlineSQL + `, 0 from fresh, s
 ), reached as (
-	select coalesce((select max(position) from fresh), case when s.room > 0 and s.not_before > '-infinity' then (
+	select greatest(s.position, coalesce((select max(position) from fresh), case when s.room > 0 and s.not_before > '-infinity' then (
 		select position from pubsub_messages k where k.namespace = s.namespace and k.topic = s.topic and not k.ordered order by k.position desc limit 1
-	) end) as position from s
+	) end)) as position, s.missed from s
 ), moved as (
-	update pubsub_subscriptions m set position = r.position from reached r where m.id = $1 and r.position > m.position
+	update pubsub_subscriptions m set position = r.position, missed = r.missed from reached r where m.id = $1 and (r.position > m.position or r.missed <> m.missed)
 )
 select position, published, content, 0 from fresh order by position`
 
-	tellMissedSQL = `update pubsub_subscriptions set missed = false where id = $1 and missed returning true`
+	// While a Missed is under way, it has a place among the deliveries, which is no message's. If its stream does not tell in time that it was sent, it is found to be without its message, as
+	// one that retention has removed, and so there is a Missed for another stream.
+	takeMissedSQL = `
+with s as (
+	update pubsub_subscriptions set missed = false where id = $1 and missed returning timeout
+)
+insert into pubsub_deliveries (subscription, position, stream, deadline, sent) select $1, 0, $2, ` + deadlineSQL + `, 0 from s
+on conflict (subscription, position) do update set stream = excluded.stream, deadline = excluded.deadline returning true`
 
-	missAgainSQL = `update pubsub_subscriptions set missed = true where id = $1`
+	missedSentSQL = `delete from pubsub_deliveries where subscription = $1 and position = 0 and stream = $2`
 
 	stampSQL = `
 update pubsub_deliveries d set deadline = ` + deadlineSQL + ` from pubsub_subscriptions s

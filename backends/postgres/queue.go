@@ -95,7 +95,7 @@ func (q *queue) do(ctx context.Context, c *queueCall) (err error) {
 	if err != nil || !c.ok {
 		return err
 	}
-	return q.store.disk.await(ctx)
+	return q.store.disk.await(ctx, c.life)
 }
 
 // Peek shows the first visible message.

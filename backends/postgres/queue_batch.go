@@ -44,6 +44,7 @@ type queueCall struct {
 	duplicate bool
 	due       *time.Time
 	message   *queuev1.Message
+	life      string // of the server, whose disk is to be waited for
 }
 
 // batch is what calls that are made at once become: a few statements in one transaction, in an order that the calls, which overlap, may have come in.
@@ -90,6 +91,13 @@ func (b *batch) try(ctx context.Context) (done bool, err error) {
 		return false, err
 	}
 	defer conn.Release() // it drops a connection that is left in a transaction
+	life, err := lifeOf(ctx, conn)
+	if err != nil {
+		return false, err
+	}
+	for _, c := range b.calls {
+		c.life = life
+	}
 	takes := slices.ContainsFunc(b.calls, func(c *queueCall) bool { return c.kind == taking })
 	statements := &pgx.Batch{}
 	statements.Queue("begin")

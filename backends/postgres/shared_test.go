@@ -149,7 +149,7 @@ func TestDurableSubscriptionIsSharedByGateways(t *testing.T) {
 func TestRetentionIsTold(t *testing.T) {
 	t.Parallel()
 	name := schema()
-	i := namespace(t, open(t, &backendsv1.Postgres{Schema: name, TopicRetention: durationpb.New(10 * time.Second)}), "topics")
+	i := namespace(t, open(t, &backendsv1.Postgres{Schema: name, TopicRetention: durationpb.New(40 * time.Second)}), "topics")
 	ctx, stop := context.WithCancel(t.Context())
 	_, responses, end := durableStream(t, ctx, i, time.Minute)
 	keep(t, i, "sent and not acknowledged")
