@@ -17,11 +17,13 @@ func newFolder(kind string) (string, *os.File, error) {
 	if err != nil {
 		return "", nil, err
 	}
-	lock, err := os.OpenFile(filepath.Join(folder, inUse), os.O_CREATE|os.O_RDWR, 0o600) //nolint:gosec // it was just made
+	// Under its own name the file is there only when it is locked: another process that found it before that would take the folder for a leftover.
+	name := filepath.Join(folder, inUse)
+	lock, err := os.OpenFile(name+".new", os.O_CREATE|os.O_RDWR, 0o600) //nolint:gosec // it was just made
 	if err != nil {
 		return "", nil, errors.Join(err, os.RemoveAll(folder))
 	}
-	if err := lockFile(lock); err != nil {
+	if err := errors.Join(lockFile(lock), os.Rename(name+".new", name)); err != nil {
 		return "", nil, errors.Join(err, lock.Close(), os.RemoveAll(folder))
 	}
 	return folder, lock, nil

@@ -202,7 +202,10 @@ func (s *Server) end(signal syscall.Signal) error {
 	if s.command == nil {
 		return nil
 	}
-	_ = s.command.Process.Signal(syscall.SIGCONT) // one that is frozen would not notice
+	pid := s.command.Process.Pid
+	for _, one := range slices.Concat([]int{pid}, children(pid)) {
+		_ = syscall.Kill(one, syscall.SIGCONT) // one that is frozen would not notice
+	}
 	_ = s.command.Process.Signal(signal)
 	select {
 	case <-s.exited:

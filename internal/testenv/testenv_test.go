@@ -25,6 +25,7 @@ func TestServersStartStopFreezeAndStartAgain(t *testing.T) {
 			require.NoError(t, s.Start(t.Context()))
 			require.NoError(t, s.Stop())
 			require.NoError(t, s.Start(t.Context()))
+			require.NoError(t, s.Freeze()) // and is stopped by its Cleanup all the same
 		})
 	}
 }
