@@ -4,9 +4,11 @@ import (
 	"bytes"
 	"context"
 	"encoding/binary"
+	"math/rand/v2"
 	"strconv"
 	"strings"
 	"sync"
+	"time"
 
 	pubsubv1 "github.com/prismgate/prism/gen/go/prism/pubsub/v1"
 	"github.com/prismgate/prism/runtime/fault"
@@ -15,6 +17,8 @@ import (
 const (
 	// maxSettling is how many acknowledgements of one call are under way at once.
 	maxSettling = 64
+	// acknowledgeAgain and acknowledgeAgainMost bound after how long an acknowledgement that is not answered is repeated; it doubles.
+	acknowledgeAgain, acknowledgeAgainMost = 100 * time.Millisecond, time.Second
 	// unknownReceipt is the reason that is given with FAILED_PRECONDITION.
 	unknownReceipt = "RECEIPT_UNKNOWN"
 )
@@ -105,10 +109,7 @@ func (s *Store) settle(ctx context.Context, receipts []receipt) error {
 	for worker := range errs {
 		group.Go(func() {
 			for i := worker; i < len(receipts) && errs[worker] == nil; i += len(errs) {
-				errs[worker] = s.do(ctx, "nats.pubsub.Acknowledge", true, func(ctx context.Context) error {
-					_, err := s.conn.RequestWithContext(ctx, receipts[i].reply, nil)
-					return err
-				})
+				errs[worker] = s.do(ctx, "nats.pubsub.Acknowledge", true, func(ctx context.Context) error { return s.acknowledge(ctx, receipts[i]) })
 			}
 		})
 	}
@@ -120,6 +121,61 @@ func (s *Store) settle(ctx context.Context, receipts []receipt) error {
 	}
 	s.makeRoom(ctx, receipts)
 	return nil
+}
+
+// acknowledge acknowledges to the consumer until it answers. With several replicas it answers only the last of those who acknowledge a message at the same time: here they wait for each other, and
+// who overlaps with another gateway repeats it.
+func (s *Store) acknowledge(ctx context.Context, r receipt) error {
+	if s.direct() {
+		_, err := s.conn.RequestWithContext(ctx, r.reply, nil)
+		return err
+	}
+	end, err := s.alone(ctx, sent{r.generation, r.sequence()})
+	if err != nil {
+		return err
+	}
+	defer end()
+	for again := acknowledgeAgain; ; again = min(again*2, acknowledgeAgainMost) {
+		attempt, cancel := context.WithTimeout(ctx, again+rand.N(again)) //nolint:gosec // jitter
+		_, err := s.conn.RequestWithContext(attempt, r.reply, nil)
+		late := attempt.Err() != nil
+		cancel()
+		if err == nil || !late || ctx.Err() != nil {
+			return err
+		}
+	}
+}
+
+// alone returns when nobody else on this gateway acknowledges a message, until end is called.
+func (s *Store) alone(ctx context.Context, message sent) (end func(), err error) {
+	done := make(chan struct{})
+	for {
+		s.mu.Lock()
+		other := s.settling[message]
+		if other == nil {
+			if s.settling == nil {
+				s.settling = make(map[sent]chan struct{})
+			}
+			s.settling[message] = done
+		}
+		s.mu.Unlock()
+		if other == nil {
+			break
+		}
+		select {
+		case <-other:
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
+	return func() {
+		s.mu.Lock()
+		if delete(s.settling, message); len(s.settling) == 0 {
+			s.settling = nil // maps never shrink
+		}
+		s.mu.Unlock()
+		close(done)
+	}, nil
 }
 
 // makeRoom tells the streams, wherever they are. A stream that does not hear of it makes room when the acknowledgement timeout has passed.

@@ -20,7 +20,7 @@ func appending(t *testing.T, timeout time.Duration) (a *appends, stream *nats.Co
 	t.Helper()
 	var conns [2]*nats.Conn
 	for i := range conns {
-		conn, err := nats.Connect("nats://" + testenv.Shared(t, testenv.NATS).Address())
+		conn, err := nats.Connect("nats://"+testenv.Shared(t, testenv.NATS).Address(), nats.Timeout(patience))
 		require.NoError(t, err)
 		t.Cleanup(conn.Close)
 		conns[i] = conn
@@ -62,12 +62,18 @@ func TestEachAppendGetsItsOwnAcknowledgement(t *testing.T) {
 	var callers sync.WaitGroup
 	for caller := range 64 {
 		callers.Go(func() {
-			for n := range 50 {
-				want := uint64(caller*1000 + n + 1)
-				got, err := a.append(t.Context(), nil, &nats.Msg{Subject: subject, Data: fmt.Append(nil, want)})
-				if err != nil || got != want {
-					t.Errorf("caller %d: %d, %v", caller, got, err)
+			for n := range 25 {
+				var pair sync.WaitGroup // who is left behind by all others still has two
+				for i := range 2 {
+					pair.Go(func() {
+						want := uint64(caller*1000 + 2*n + i + 1)
+						got, err := a.append(t.Context(), nil, &nats.Msg{Subject: subject, Data: fmt.Append(nil, want)})
+						if err != nil || got != want {
+							t.Errorf("caller %d: %d, %v", caller, got, err)
+						}
+					})
 				}
+				pair.Wait()
 			}
 		})
 	}

@@ -37,11 +37,19 @@ func TestWhatTheNetworkSaysIsUnavailable(t *testing.T) {
 	}
 }
 
+// A server of a cluster answers so for one that is gone: the code is 500, as of what is wrong for ever.
+func TestWhatNoServerOfAClusterHasIsUnavailable(t *testing.T) {
+	t.Parallel()
+	for _, code := range []jetstream.ErrorCode{streamOffline, consumerOffline, notLeader, noPeers} {
+		require.Equal(t, fault.Unavailable, fault.CodeOf(failed("op", &jetstream.APIError{Code: 500, ErrorCode: code})), "%d", code)
+	}
+}
+
 // A server that reads nothing more makes the client's writes wait, which know no deadline of a caller.
 func TestCallsReturnThoughTheServerReadsNothing(t *testing.T) {
 	t.Parallel()
 	server := testenv.Start(t, testenv.NATS)
-	s, err := Open(t.Context(), backend.Env{}, &backendsv1.Nats{Urls: []string{"nats://" + server.Address()}, Timeout: durationpb.New(time.Second)})
+	s, err := Open(t.Context(), backend.Env{}, &backendsv1.Nats{Urls: []string{"nats://" + server.Address()}, Timeout: durationpb.New(5 * time.Second)})
 	require.NoError(t, err)
 	found, err := s.Namespace(t.Context(), "name")
 	require.NoError(t, err)
@@ -75,7 +83,7 @@ func TestASetIsNotRepeated(t *testing.T) {
 	t.Parallel()
 	server := testenv.Start(t, testenv.NATS)
 	status := new(backend.Status)
-	config := &backendsv1.Nats{Urls: []string{"nats://" + server.Address()}, Timeout: durationpb.New(2 * time.Second)}
+	config := &backendsv1.Nats{Urls: []string{"nats://" + server.Address()}, Timeout: busy}
 	s, err := Open(t.Context(), backend.Env{Status: status}, config)
 	require.NoError(t, err)
 	found, err := s.Namespace(t.Context(), "name")

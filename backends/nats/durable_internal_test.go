@@ -9,6 +9,7 @@ import (
 
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/stretchr/testify/require"
+	"google.golang.org/protobuf/types/known/durationpb"
 
 	backendsv1 "github.com/prismgate/prism/gen/go/prism/backends/v1"
 	pubsubv1 "github.com/prismgate/prism/gen/go/prism/pubsub/v1"
@@ -16,10 +17,13 @@ import (
 	"github.com/prismgate/prism/runtime/backend"
 )
 
+// busy is how long a server may take to answer: machines that run tests are busy.
+var busy = durationpb.New(30 * time.Second)
+
 // namespace opens an instance of the test's own, and a namespace of it.
 func namespace(t *testing.T, change func(*backendsv1.Nats)) *pubSub {
 	t.Helper()
-	config := &backendsv1.Nats{Urls: []string{"nats://" + testenv.Shared(t, testenv.NATS).Address()}, Prefix: fmt.Sprintf("t%x", rand.Uint64())}
+	config := &backendsv1.Nats{Urls: []string{"nats://" + testenv.Shared(t, testenv.NATS).Address()}, Prefix: fmt.Sprintf("t%x", rand.Uint64()), Timeout: busy}
 	if change != nil {
 		change(config)
 	}
@@ -83,7 +87,7 @@ func TestForgettingIsFinishedByWhoRepeatsIt(t *testing.T) {
 		select {
 		case err := <-ended:
 			require.NoError(t, err)
-		case <-time.After(20 * time.Second):
+		case <-time.After(patience):
 			require.FailNow(t, "a stream of a forgotten subscription goes on")
 		}
 	}
@@ -136,10 +140,10 @@ func TestAnOrderedReaderReadsWhatItWasNotToldOf(t *testing.T) {
 func TestTheClockIsNotAheadOfTheServers(t *testing.T) {
 	t.Parallel()
 	told := time.Unix(1_000_000, 0)
-	c := clock{told: told, since: time.Now().Add(-8 * time.Second)}
+	c := clock{told: told, since: time.Now().Add(-2 * time.Second)} // it is asked only when much more time has passed
 	now, err := c.now(t.Context())
 	require.NoError(t, err)
 	passed := time.Since(c.since)
-	require.LessOrEqual(t, now.Sub(told), passed-4*time.Millisecond)
-	require.Greater(t, now.Sub(told), 7*time.Second)
+	require.LessOrEqual(t, now.Sub(told), passed-time.Millisecond)
+	require.Greater(t, now.Sub(told), time.Second)
 }

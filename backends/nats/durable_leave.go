@@ -23,7 +23,19 @@ func (s *durableStream) leave() {
 			s.returned = append(s.returned, s.arrived)
 		}
 		pulling := !s.pulling.IsZero()
+		var answered chan struct{}
+		if pulling && s.arrived == nil && s.atOnce() {
+			answered = make(chan struct{})
+			s.answered = answered
+		}
 		s.mu.Unlock()
+		if answered != nil {
+			select {
+			case <-answered:
+			case <-s.store.link.current().Done():
+			case <-ctx.Done():
+			}
+		}
 		if pulling && s.sub.Drain() == nil && s.store.flush(ctx) == nil {
 			_ = s.store.receiver.mark(ctx, func() {}) // what was on its way has come
 		}
@@ -61,11 +73,11 @@ func (s *durableStream) open() []*delivery {
 }
 
 // giveBack lets messages come again at once. It returns when the server has done so. Where the connection is lost they are given back when there is one again, but for one that the server
-// may have heard of: it may be another stream's by then.
+// may have heard of: it may be another stream's by then. When there is no time left to wait they are given back all the same.
 func (s *durableStream) giveBack(ctx context.Context, deliveries []*delivery) {
 	for i, d := range deliveries {
 		var err error
-		if i < len(deliveries)-1 {
+		if i < len(deliveries)-1 || ctx.Err() != nil {
 			err = s.store.conn.Publish(d.reply, ackNak)
 		} else {
 			_, err = s.store.conn.RequestWithContext(ctx, d.reply, ackNak)

@@ -3,6 +3,7 @@ package nats
 import (
 	"context"
 	"encoding/json"
+	"strconv"
 	"sync"
 	"time"
 
@@ -16,15 +17,20 @@ import (
 const (
 	// pullExpires is how long the server keeps a question for the next message.
 	pullExpires = 30 * time.Second
-	// pullLate is how much later its answer may come. The stream ends then: were the server asked again it could answer both, and one of two messages would wait unsent.
-	pullLate = 10 * time.Second
+	// pullHeartbeat is how often the server says that it has the question: one that dies in a cluster takes it along, and the connection to another one stays.
+	pullHeartbeat = 5 * time.Second
+	// pullSilent is how long the server may be silent. The stream ends then: were the server asked again it could answer both, and one of two messages would wait unsent.
+	pullSilent = 3 * pullHeartbeat
 	// pullAgain is after how long a question that the server has refused is asked again.
 	pullAgain = 100 * time.Millisecond
 	// sendingMost is longer than a message is ever being sent.
 	sendingMost = 10_000 * time.Hour
 	// leaveTimeout bounds how long the end of a stream waits for the server.
-	leaveTimeout = 2 * time.Second
+	leaveTimeout = 5 * time.Second
 )
+
+// pullAtOnce asks for a message that is there already.
+var pullAtOnce = []byte(`{"batch":1,"no_wait":true}`)
 
 // What a consumer is told of a message; "+ACK" is empty.
 var (
@@ -60,13 +66,17 @@ type durableStream struct {
 	number       uint64
 	max          int
 	stream       *fanout.Stream
-	sub          *nats.Subscription
+	sub          *nats.Subscription // of the answers to all its questions
+	inbox        string             // where those go, before the number
 	pull         []byte
 	watch        lossWatch
 
 	mu       sync.Mutex
 	window   map[uint64]*delivery // by sequence: sent, not settled
-	pulling  time.Time            // until when the server's answer is awaited; zero when it has no question
+	pulling  time.Time            // until when the server may be silent; zero when it has no question
+	asked    int                  // how many questions the server was asked
+	drained  bool                 // the server has answered that no message is there
+	answered chan struct{}        // is closed when the last question of a stream that was left is answered; nil when nobody waits for it
 	arrived  *arrival
 	returned []*arrival // what came after the stream was left
 	left     bool
@@ -140,14 +150,15 @@ func (d *durable) open(request *pubsubv1.SubscribeDurableRequest) (*durableStrea
 	if s.max == 0 {
 		s.max = defaultMaxUnacknowledged
 	}
-	s.pull, _ = json.Marshal(map[string]any{"batch": 1, "expires": pullExpires}) // cannot fail
+	s.pull, _ = json.Marshal(map[string]any{"batch": 1, "expires": pullExpires, "idle_heartbeat": pullHeartbeat}) // cannot fail
 	s.progress = time.AfterFunc(time.Hour, s.keepWorking)
 	s.progress.Stop()
 	var err error
 	if s.stream, err = d.hub.Open(streamID{d.record.Generation, s.number, d.hash, d.store.gateway}.encode()); err != nil {
 		return nil, err
 	}
-	if s.sub, err = d.store.receiver.subscribe(d.store.conn.NewInbox(), s.came); err != nil {
+	s.inbox = d.store.conn.NewInbox() + "."
+	if s.sub, err = d.store.receiver.subscribe(s.inbox+"*", s.came); err != nil {
 		s.stream.End(nil)
 		return nil, failed("nats.pubsub.SubscribeDurable", err)
 	}
@@ -165,13 +176,27 @@ func (s *durableStream) came(message *nats.Msg) {
 	m := &arrival{message, time.Now()}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.left {
+	status := m.Header.Get("Status")
+	switch {
+	case status != "" && (message.Subject != s.question() || s.pulling.IsZero() || s.arrived != nil): // a new leader refuses also what the former one has answered
+		return
+	case status == "100":
+		s.pulling = m.at.Add(pullSilent)
+		return
+	case s.left:
 		s.returned = append(s.returned, m)
+		if s.answered != nil {
+			close(s.answered)
+			s.answered = nil
+		}
 		return
 	}
 	s.arrived = m
 	s.stream.Signal()
 }
+
+// question is where the answer to the last question goes. The lock is held.
+func (s *durableStream) question() string { return s.inbox + strconv.Itoa(s.asked) }
 
 // next returns what is to be sent next, asks the server for more if there is room, or tells when to look again.
 func (s *durableStream) next(ctx context.Context) (sending, bool, time.Duration, error) {
@@ -206,6 +231,7 @@ func (s *durableStream) take() *arrival {
 	m := s.arrived
 	if m != nil {
 		s.arrived, s.pulling = nil, time.Time{}
+		s.drained = m.Header.Get("Status") == "404"
 	}
 	return m
 }
@@ -225,15 +251,24 @@ func (s *durableStream) ask() (time.Duration, error) {
 	}
 	switch {
 	case s.pulling.IsZero():
-		if err := s.store.conn.PublishRequest("$JS.API.CONSUMER.MSG.NEXT."+s.store.topicsName()+"."+s.consumer(), s.sub.Subject, s.pull); err != nil {
+		s.asked++
+		pull := s.pull
+		if s.atOnce() {
+			pull = pullAtOnce
+		}
+		if err := s.store.conn.PublishRequest("$JS.API.CONSUMER.MSG.NEXT."+s.store.topicsName()+"."+s.consumer(), s.question(), pull); err != nil {
 			return 0, failed("nats.pubsub.SubscribeDurable", err)
 		}
-		s.pulling = now.Add(pullExpires + pullLate)
+		s.pulling = now.Add(pullSilent)
 	case now.After(s.pulling):
 		return 0, errNotServed()
 	}
 	return s.pulling.Sub(now), nil
 }
+
+// atOnce tells whether the server is asked for what is there, before it is asked to wait. With several replicas it sends a message only when the others have noted that, and does not look again
+// whether the stream that had asked is still there: so a stream that ends waits for the answer. The lock is held.
+func (s *durableStream) atOnce() bool { return !s.store.direct() && !s.drained }
 
 // expire makes room: it forgets what awaits its acknowledgement no more, and tells when the next does. The lock is held.
 func (s *durableStream) expire(now time.Time) (first time.Time) {

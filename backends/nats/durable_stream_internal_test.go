@@ -1,10 +1,12 @@
 package nats
 
 import (
+	"context"
 	"fmt"
 	"testing"
 	"time"
 
+	"github.com/nats-io/nats.go"
 	"github.com/stretchr/testify/require"
 	"google.golang.org/protobuf/types/known/durationpb"
 
@@ -38,14 +40,19 @@ func requireNoneYet(t *testing.T, s *durableStream) {
 // requireNext waits for what is next.
 func requireNext(t *testing.T, s *durableStream) *pubsubv1.SubscribeDurableResponse {
 	t.Helper()
-	var response *pubsubv1.SubscribeDurableResponse
+	return requireSending(t, s).response
+}
+
+func requireSending(t *testing.T, s *durableStream) sending {
+	t.Helper()
+	var next sending
 	require.Eventually(t, func() bool {
-		next, found, _, err := s.next(t.Context())
+		found, ok, _, err := s.next(t.Context())
 		require.NoError(t, err)
-		response = next.response
-		return found
+		next = found
+		return ok
 	}, patience, 5*time.Millisecond)
-	return response
+	return next
 }
 
 func (p *pubSub) publishPersistent(t *testing.T, payload string) {
@@ -66,6 +73,66 @@ func TestAStreamWhoseQuestionIsNotAnsweredEnds(t *testing.T) {
 	require.Equal(t, fault.Unavailable, fault.CodeOf(err))
 }
 
+// A server of a cluster that is killed says nothing any more, while the connection to another one stays.
+func TestAStreamGoesOnAsLongAsTheServerHasItsQuestion(t *testing.T) {
+	t.Parallel()
+	p := namespace(t, nil)
+	s := opened(t, p, &pubsubv1.SubscribeDurableRequest{})
+	requireNoneYet(t, s)
+	asked := time.Now()
+	s.mu.Lock()
+	s.pulling = asked
+	s.mu.Unlock()
+	require.Eventually(t, func() bool {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		return s.pulling.After(asked)
+	}, patience, time.Millisecond, "the server says that it has the question")
+	requireNoneYet(t, s)
+	p.publishPersistent(t, "message")
+	require.Equal(t, "message", string(requireNext(t, s).GetMessage().GetMessage().GetPayload()))
+}
+
+// A new leader of a consumer refuses the questions that it knows of, be they answered or not. Who asked again for that would have two questions there.
+func TestARefusalOfAFormerQuestionIsNotOfTheLast(t *testing.T) {
+	t.Parallel()
+	p := namespace(t, nil)
+	s := opened(t, p, &pubsubv1.SubscribeDurableRequest{})
+	requireNoneYet(t, s)
+	s.mu.Lock()
+	former := s.question()
+	s.mu.Unlock()
+	p.publishPersistent(t, "message")
+	require.NotNil(t, requireNext(t, s).GetMessage())
+	requireNoneYet(t, s)
+	s.came(&nats.Msg{Subject: former, Header: nats.Header{"Status": {"409"}}})
+	for range 2 { // the first one takes the refusal, the other would ask
+		requireNoneYet(t, s)
+	}
+	require.NoError(t, p.store.conn.FlushTimeout(patience))
+	var waiting int
+	require.Eventually(t, func() bool {
+		info, err := s.info(t.Context())
+		require.NoError(t, err)
+		waiting = info.NumWaiting
+		return waiting > 0
+	}, patience, time.Millisecond)
+	require.Equal(t, 1, waiting)
+}
+
+// What is not given back comes again only when its acknowledgement timeout has passed.
+func TestAStreamGivesBackWhatItHasWhenTheServerHesitated(t *testing.T) {
+	t.Parallel()
+	p := namespace(t, nil)
+	s, other := opened(t, p, &pubsubv1.SubscribeDurableRequest{}), opened(t, p, &pubsubv1.SubscribeDurableRequest{})
+	p.publishPersistent(t, "message")
+	next := requireSending(t, s)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	s.giveBack(ctx, []*delivery{next.delivery})
+	require.Equal(t, "message", string(requireNext(t, other).GetMessage().GetMessage().GetPayload()))
+}
+
 func TestAMessageThatHasWaitedTooLongIsNotSentBesideItsNextDelivery(t *testing.T) {
 	t.Parallel()
 	p := namespace(t, nil)
@@ -79,6 +146,7 @@ func TestAMessageThatHasWaitedTooLongIsNotSentBesideItsNextDelivery(t *testing.T
 		return slow.arrived != nil
 	}, patience, time.Millisecond)
 	require.Equal(t, "message", string(requireNext(t, other).GetMessage().GetMessage().GetPayload()), "it comes on the other stream when its time has passed")
+	require.Eventually(t, func() bool { return time.Since(slow.arrived.at) >= slow.timeout() }, patience, time.Millisecond) // it may have come late
 	requireNoneYet(t, slow)
 }
 
@@ -106,15 +174,8 @@ func TestWhatCannotBeGivenBackIsNotRemembered(t *testing.T) {
 	t.Parallel()
 	p := namespace(t, nil)
 	s := opened(t, p, &pubsubv1.SubscribeDurableRequest{})
-	requireNoneYet(t, s)
 	p.publishPersistent(t, "message")
-	var next sending
-	require.Eventually(t, func() bool {
-		found, ok, _, err := s.next(t.Context())
-		require.NoError(t, err)
-		next = found
-		return ok
-	}, patience, 5*time.Millisecond)
+	next := requireSending(t, s)
 	require.True(t, s.begin(next.delivery))
 	s.sent(next.delivery, nil)
 	require.NoError(t, p.loaded(t).forget(t.Context(), s.record.Generation))

@@ -12,8 +12,14 @@ import (
 	"github.com/prismgate/prism/runtime/fault"
 )
 
-// storeFailed is JetStream's code for a message that it cannot store, because a limit or the disk is full.
-const storeFailed jetstream.ErrorCode = 10077
+const (
+	// storeFailed is JetStream's code for a message that it cannot store, because a limit or the disk is full.
+	storeFailed jetstream.ErrorCode = 10077
+	// noCluster and noPeers are its codes for a stream of more replicas than there are servers: one that is in no cluster, and in one.
+	noCluster, noPeers jetstream.ErrorCode = 10074, 10005
+	// streamOffline and consumerOffline are its codes for what none of the servers has that can be reached, and notLeader is that of one that is the leader no more.
+	streamOffline, consumerOffline, notLeader jetstream.ErrorCode = 10118, 10119, 10009
+)
 
 // do makes a call to the server: through the breaker, and at most as long as the configuration says. It fails at once when the connection is lost.
 func (s *Store) do(ctx context.Context, op string, repeatable bool, call func(ctx context.Context) error) error {
@@ -55,7 +61,11 @@ func failed(op string, err error) error {
 			return fault.Wrap(err, fault.ResourceExhausted, op, "the backend's server cannot store more; its log and its limits say why")
 		case refused.ErrorCode == jetstream.JSErrCodeMaximumConsumersLimit:
 			return fault.Wrap(err, fault.ResourceExhausted, op, "the backend's server allows no more durable subscriptions; forget some, or raise max_consumers of the server's account")
-		case refused.Code == 503:
+		case refused.ErrorCode == noCluster:
+			return fault.Wrap(err, fault.FailedPrecondition, op, "the server is in no cluster and keeps one replica; set replicas: 1, or name servers of a cluster in urls")
+		case refused.ErrorCode == noPeers:
+			return fault.Wrap(err, fault.Unavailable, op, "the cluster has fewer servers for JetStream than replicas says, or some are down; lower replicas, or start servers")
+		case refused.Code == 503, refused.ErrorCode == streamOffline, refused.ErrorCode == consumerOffline, refused.ErrorCode == notLeader:
 			return fault.Wrap(err, fault.Unavailable, op, "the backend's server cannot serve the call now")
 		}
 		return fault.Wrap(err, fault.Internal, op, "the backend's server refused the call; the gateway's log has the cause")

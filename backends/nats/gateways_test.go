@@ -268,8 +268,12 @@ func TestNamespacesAreSeparateWhateverTheirNames(t *testing.T) {
 		})
 		require.NotNil(r, live.next(t).GetSubscribed())
 		durable, _ := readDurable(t, one, func(request *pubsubv1.SubscribeDurableRequest) { request.Start = nil })
-		defer live.cancel()
-		defer durable.cancel()
+		defer func() { // what the stream has not sent is given back before the next round looks for it
+			live.cancel()
+			durable.cancel()
+			<-live.done
+			<-durable.done
+		}()
 		round++
 		keep(t, other, fmt.Sprintf("%d of %s", round, b))
 		mine := fmt.Sprintf("%d of %s", round, a)

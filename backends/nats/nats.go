@@ -106,7 +106,8 @@ type Store struct {
 	mu         sync.Mutex
 	namespaces map[string]*pubSub
 	durables   map[uint64]*durableStream
-	unsettled  []delivery // what could not be given back while the connection was lost
+	unsettled  []delivery             // what could not be given back while the connection was lost
+	settling   map[sent]chan struct{} // messages that are being acknowledged; each is closed when it has been
 
 	lastDurable atomic.Uint64
 	sends       sends

@@ -4,8 +4,10 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
+	"google.golang.org/protobuf/types/known/durationpb"
 
 	"github.com/prismgate/prism/backends/nats"
 	"github.com/prismgate/prism/gen/go/prism"
@@ -17,9 +19,12 @@ import (
 
 func TestMain(m *testing.M) { testenv.Main(m) }
 
+// busy is how long a server may take to answer: machines that run tests are busy.
+var busy = durationpb.New(30 * time.Second)
+
 // at is the configuration for a server, with streams of the test's own.
 func at(s *testenv.Server) *backendsv1.Nats {
-	return &backendsv1.Nats{Urls: []string{"nats://" + s.Address()}, Prefix: fmt.Sprintf("t%x", rand.Uint64())}
+	return &backendsv1.Nats{Urls: []string{"nats://" + s.Address()}, Prefix: fmt.Sprintf("t%x", rand.Uint64()), Timeout: busy}
 }
 
 // open opens an instance that is closed with the test.

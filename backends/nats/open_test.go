@@ -18,7 +18,7 @@ import (
 
 func requireRefused(t *testing.T, want string, config *backendsv1.Nats) {
 	t.Helper()
-	config.Timeout = durationpb.New(3 * time.Second)
+	config.Timeout = durationpb.New(10 * time.Second)
 	begin := time.Now()
 	store, err := nats.Open(t.Context(), backend.Env{}, config)
 	require.Nil(t, store)
