@@ -35,6 +35,10 @@ test: servers ## run every test (RACE=1 adds the race detector, which needs cgo,
 cells: servers ## run every conformance suite on every backend over every route, and fail when one is missing; CELLS="redis nats" chooses backends
 	go run ./internal/testcells $(CELLS)
 
+.PHONY: nats-cluster
+nats-cluster: servers ## run NATS's suites on streams that three servers keep, and kill the one that leads them; outside of CI
+	PRISM_SERVERS=nats go test -tags natscluster -count=1 -timeout 20m -run 'TestACluster|TestTheServerThatLeads|TestReplicas' ./backends/nats
+
 .PHONY: mutants
 mutants: ## hold every conformance suite to broken implementations, and print which case rejected which
 	go test -count=1 -v -run '^TestSuitesRejectMutants$$' ./conformance/...

@@ -4,11 +4,9 @@ import (
 	"bytes"
 	"context"
 	"encoding/binary"
-	"math/rand/v2"
 	"strconv"
 	"strings"
 	"sync"
-	"time"
 
 	pubsubv1 "github.com/prismgate/prism/gen/go/prism/pubsub/v1"
 	"github.com/prismgate/prism/runtime/fault"
@@ -17,8 +15,6 @@ import (
 const (
 	// maxSettling is how many acknowledgements of one call are under way at once.
 	maxSettling = 64
-	// acknowledgeAgain and acknowledgeAgainMost bound after how long an acknowledgement that is not answered is repeated; it doubles.
-	acknowledgeAgain, acknowledgeAgainMost = 100 * time.Millisecond, time.Second
 	// unknownReceipt is the reason that is given with FAILED_PRECONDITION.
 	unknownReceipt = "RECEIPT_UNKNOWN"
 )
@@ -109,7 +105,7 @@ func (s *Store) settle(ctx context.Context, receipts []receipt) error {
 	for worker := range errs {
 		group.Go(func() {
 			for i := worker; i < len(receipts) && errs[worker] == nil; i += len(errs) {
-				errs[worker] = s.do(ctx, "nats.pubsub.Acknowledge", true, func(ctx context.Context) error { return s.acknowledge(ctx, receipts[i]) })
+				errs[worker] = s.acknowledge(ctx, receipts[i])
 			}
 		})
 	}
@@ -123,27 +119,20 @@ func (s *Store) settle(ctx context.Context, receipts []receipt) error {
 	return nil
 }
 
-// acknowledge acknowledges to the consumer until it answers. With several replicas it answers only the last of those who acknowledge a message at the same time: here they wait for each other, and
-// who overlaps with another gateway repeats it.
+// acknowledge acknowledges to the consumer. With several replicas it answers only the last of those who acknowledge a message at the same time: here they wait for each other, and who overlaps with
+// another gateway is not answered and repeats it.
 func (s *Store) acknowledge(ctx context.Context, r receipt) error {
-	if s.direct() {
-		_, err := s.conn.RequestWithContext(ctx, r.reply, nil)
-		return err
-	}
-	end, err := s.alone(ctx, sent{r.generation, r.sequence()})
-	if err != nil {
-		return err
-	}
-	defer end()
-	for again := acknowledgeAgain; ; again = min(again*2, acknowledgeAgainMost) {
-		attempt, cancel := context.WithTimeout(ctx, again+rand.N(again)) //nolint:gosec // jitter
-		_, err := s.conn.RequestWithContext(attempt, r.reply, nil)
-		late := attempt.Err() != nil
-		cancel()
-		if err == nil || !late || ctx.Err() != nil {
+	if !s.direct() {
+		end, err := s.alone(ctx, sent{r.generation, r.sequence()})
+		if err != nil {
 			return err
 		}
+		defer end()
 	}
+	return s.do(ctx, "nats.pubsub.Acknowledge", true, func(ctx context.Context) error {
+		_, err := s.conn.RequestWithContext(ctx, r.reply, nil)
+		return err
+	})
 }
 
 // alone returns when nobody else on this gateway acknowledges a message, until end is called.

@@ -1,3 +1,7 @@
+//go:build natscluster
+
+// These tests are run by `make nats-cluster`, not by CI yet: elections take as long as they take, and the suites' demands for order were met on three servers only just now.
+
 package nats_test
 
 import (
@@ -42,6 +46,8 @@ func TestACluster(t *testing.T) {
 	t.Parallel()
 	nodes := testenv.NATSCluster(t)
 	t.Run("overlapping acknowledgements", func(t *testing.T) { t.Parallel(); acknowledgeAtOnce(t, nodes[0]) })
+	t.Run("overlapping beginnings", func(t *testing.T) { t.Parallel(); beginAtOnce(t, nodes) })
+	t.Run("what streams give back", func(t *testing.T) { t.Parallel(); giveBackInOrder(t, nodes) })
 	store := open(t, replicated(nodes[0], "suites"))
 	var names atomic.Int64
 	fresh := func(t *testing.T) *prism.Interfaces {
@@ -88,6 +94,75 @@ func TestTheServerThatLeadsIsKilled(t *testing.T) {
 	l.stop(t)
 }
 
+// giveBackInOrder has streams end which have acknowledged nothing, on gateways that are connected to other servers than the one that leads the consumer: what they give back must not come to their
+// last questions, which they have withdrawn, and stand behind the rest then.
+func giveBackInOrder(t *testing.T, nodes []*testenv.Server) {
+	t.Helper()
+	var at []*prism.Interfaces
+	for _, node := range nodes {
+		at = append(at, namespace(t, open(t, replicated(node, "back")), "name"))
+	}
+	payloads := []string{"0", "1", "2", "3", "4"}
+	keep(t, at[0], payloads...)
+	for n := range 120 {
+		r, _ := readDurable(t, at[n%len(at)], nil)
+		for _, payload := range payloads {
+			requireDurable(t, payload, r.next(t))
+		}
+		r.cancel()
+		<-r.done
+	}
+}
+
+// beginAtOnce has gateways make the same streams, and then the same durable subscriptions, at the same time. Of several that overlap a cluster may answer one.
+func beginAtOnce(t *testing.T, nodes []*testenv.Server) {
+	t.Helper()
+	type opened struct {
+		interfaces *prism.Interfaces
+		err        error
+	}
+	came := make(chan opened, len(nodes))
+	for _, node := range nodes {
+		config := replicated(node, "beginning")
+		config.Timeout = durationpb.New(10 * time.Minute) // nobody is to wait for it
+		store := open(t, config)
+		go func() {
+			found, err := store.Namespace(t.Context(), "name")
+			came <- opened{found.Interfaces(), err}
+		}()
+	}
+	late := time.After(2 * resumption)
+	var at []*prism.Interfaces
+	for range nodes {
+		select {
+		case one := <-came:
+			require.NoError(t, one.err)
+			at = append(at, one.interfaces)
+		case <-late:
+			require.FailNow(t, "a namespace is not opened")
+		}
+	}
+	for n := range 20 {
+		var begun []*reader[*pubsubv1.SubscribeDurableResponse]
+		for stream := range 6 {
+			begun = append(begun, read(t, func(ctx context.Context, send func(*pubsubv1.SubscribeDurableResponse) error) error {
+				request := durableRequest(func(r *pubsubv1.SubscribeDurableRequest) { r.Subscription = fmt.Sprint(n) })
+				return at[stream%len(at)].PubSubPersistent.SubscribeDurable(ctx, request, send)
+			}))
+		}
+		for _, r := range begun {
+			select {
+			case response := <-r.came:
+				require.NotNil(t, response.GetSubscribed())
+			case <-r.done:
+				require.NoError(t, r.err)
+			case <-late:
+				require.FailNow(t, "a durable subscription does not begin")
+			}
+		}
+	}
+}
+
 // acknowledgeAtOnce acknowledges a message many times at the same time. Of several that overlap a consumer with replicas answers one.
 func acknowledgeAtOnce(t *testing.T, node *testenv.Server) {
 	t.Helper()
@@ -97,15 +172,16 @@ func acknowledgeAtOnce(t *testing.T, node *testenv.Server) {
 	keep(t, i, "message")
 	r, _ := readDurable(t, i, nil)
 	receipt := requireDurable(t, "message", r.next(t))
-	ended := make(chan error, 32)
-	for n := range 32 {
+	const calls = 16
+	ended := make(chan error, calls)
+	for n := range calls {
 		go func() {
 			_, err := []*prism.Interfaces{i, other}[n%2].PubSubPersistent.Acknowledge(t.Context(), &pubsubv1.AcknowledgeRequest{Topic: "topic", Subscription: "name", Receipts: []string{receipt}})
 			ended <- err
 		}()
 	}
 	late := time.After(resumption)
-	for range 32 {
+	for range calls {
 		select {
 		case err := <-ended:
 			require.NoError(t, err)

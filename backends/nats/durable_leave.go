@@ -23,21 +23,19 @@ func (s *durableStream) leave() {
 			s.returned = append(s.returned, s.arrived)
 		}
 		pulling := !s.pulling.IsZero()
-		var answered chan struct{}
-		if pulling && s.arrived == nil && s.atOnce() {
-			answered = make(chan struct{})
-			s.answered = answered
-		}
+		answered := s.settleQuestions()
 		s.mu.Unlock()
-		if answered != nil {
-			select {
-			case <-answered:
-			case <-s.store.link.current().Done():
-			case <-ctx.Done():
-			}
+		select {
+		case <-answered:
+		case <-s.store.link.current().Done():
+		case <-ctx.Done():
 		}
 		if pulling && s.sub.Drain() == nil && s.store.flush(ctx) == nil {
 			_ = s.store.receiver.mark(ctx, func() {}) // what was on its way has come
+		}
+		if open := s.open(); pulling && len(open) > 0 && !s.store.direct() {
+			// The server that leads the consumer hears from the one of this connection that nobody listens, and of this in the same way. The question below may take another.
+			_, _ = s.store.conn.RequestWithContext(ctx, open[0].reply, ackProgress)
 		}
 		if s.store.conn.IsConnected() {
 			// The next stream should know up to which time nothing was missed. And when the server is asked about the consumer it drops questions that nobody waits for any more; else it
@@ -51,6 +49,31 @@ func (s *durableStream) leave() {
 		s.store.mu.Unlock()
 		s.giveBack(ctx, s.open())
 	})
+}
+
+// settleQuestions returns a channel that is closed when what the server gives to questions of before has come. With several replicas it looks whether somebody listens before the others have noted
+// what it sends, and it takes a question up when it comes to it: the answer to one more tells that it has. The lock is held.
+func (s *durableStream) settleQuestions() chan struct{} {
+	answered := make(chan struct{})
+	if s.store.direct() || s.pulling.IsZero() || s.arrived != nil {
+		close(answered)
+		return answered
+	}
+	s.answered, s.owed = answered, 1
+	if !s.atOnce() {
+		s.owed = 2
+		s.asked++
+		_ = s.store.conn.PublishRequest(s.nextSubject(), s.question(), pullAtOnce) // when it is lost, so is the connection
+	}
+	return answered
+}
+
+// settleQuestion notes an answer that came after the stream was left. A refusal is of the last question. The lock is held.
+func (s *durableStream) settleQuestion(refused bool) {
+	if s.owed--; s.answered != nil && (refused || s.owed == 0) {
+		close(s.answered)
+		s.answered = nil
+	}
 }
 
 // open returns what is not settled, in the order of the stream.

@@ -74,9 +74,11 @@ type durableStream struct {
 	mu       sync.Mutex
 	window   map[uint64]*delivery // by sequence: sent, not settled
 	pulling  time.Time            // until when the server may be silent; zero when it has no question
+	unserved time.Time            // since when nobody takes questions; zero when somebody does
 	asked    int                  // how many questions the server was asked
 	drained  bool                 // the server has answered that no message is there
-	answered chan struct{}        // is closed when the last question of a stream that was left is answered; nil when nobody waits for it
+	answered chan struct{}        // is closed when the questions of a stream that was left are answered; nil when nobody waits for it
+	owed     int                  // how many messages may come to them
 	arrived  *arrival
 	returned []*arrival // what came after the stream was left
 	left     bool
@@ -185,14 +187,16 @@ func (s *durableStream) came(message *nats.Msg) {
 		return
 	case s.left:
 		s.returned = append(s.returned, m)
-		if s.answered != nil {
-			close(s.answered)
-			s.answered = nil
-		}
+		s.settleQuestion(status != "")
 		return
 	}
 	s.arrived = m
 	s.stream.Signal()
+}
+
+// nextSubject is where the consumer is asked for its next message.
+func (s *durableStream) nextSubject() string {
+	return "$JS.API.CONSUMER.MSG.NEXT." + s.store.topicsName() + "." + s.consumer()
 }
 
 // question is where the answer to the last question goes. The lock is held.
@@ -231,7 +235,11 @@ func (s *durableStream) take() *arrival {
 	m := s.arrived
 	if m != nil {
 		s.arrived, s.pulling = nil, time.Time{}
-		s.drained = m.Header.Get("Status") == "404"
+		status := m.Header.Get("Status")
+		s.drained = status == "404"
+		if status != "503" {
+			s.unserved = time.Time{}
+		}
 	}
 	return m
 }
@@ -256,7 +264,7 @@ func (s *durableStream) ask() (time.Duration, error) {
 		if s.atOnce() {
 			pull = pullAtOnce
 		}
-		if err := s.store.conn.PublishRequest("$JS.API.CONSUMER.MSG.NEXT."+s.store.topicsName()+"."+s.consumer(), s.question(), pull); err != nil {
+		if err := s.store.conn.PublishRequest(s.nextSubject(), s.question(), pull); err != nil {
 			return 0, failed("nats.pubsub.SubscribeDurable", err)
 		}
 		s.pulling = now.Add(pullSilent)
@@ -296,10 +304,20 @@ func (s *durableStream) refused(ctx context.Context, status string) (time.Durati
 		s.stream.End(nil)
 		return pullAgain, nil
 	}
-	if status == "503" {
+	if status == "503" && (s.store.direct() || s.unservedFor() >= pullSilent) {
 		return 0, errNotServed()
 	}
 	return pullAgain, nil
+}
+
+// unservedFor tells for how long nobody has taken a question. In a cluster that passes: the servers have still to agree on who serves the consumer, or to tell each other.
+func (s *durableStream) unservedFor() time.Duration {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.unserved.IsZero() {
+		s.unserved = time.Now()
+	}
+	return time.Since(s.unserved)
 }
 
 func errNotServed() error {

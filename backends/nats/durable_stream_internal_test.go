@@ -120,6 +120,30 @@ func TestARefusalOfAFormerQuestionIsNotOfTheLast(t *testing.T) {
 	require.Equal(t, 1, waiting)
 }
 
+// While servers of a cluster elect the one that serves a consumer, and tell each other, nobody takes questions.
+func TestAStreamOfAClusterWaitsForWhoServesIt(t *testing.T) {
+	t.Parallel()
+	p := namespace(t, nil)
+	s := opened(t, p, &pubsubv1.SubscribeDurableRequest{})
+	p.store.replicas = 3 // as in a cluster
+	require.NoError(t, s.removeConsumer(t.Context()))
+	requireNoneYet(t, s)
+	require.Eventually(t, func() bool {
+		requireNoneYet(t, s)
+		return !s.unserved.IsZero()
+	}, patience, time.Millisecond)
+	require.NoError(t, s.consume(t.Context()))
+	p.publishPersistent(t, "message")
+	require.Equal(t, "message", string(requireNext(t, s).GetMessage().GetMessage().GetPayload()))
+	require.Zero(t, s.unserved)
+	require.NoError(t, s.removeConsumer(t.Context()))
+	s.unserved = time.Now().Add(-pullSilent)
+	require.Eventually(t, func() bool {
+		_, _, _, err := s.next(t.Context())
+		return fault.CodeOf(err) == fault.Unavailable
+	}, patience, time.Millisecond, "not for ever")
+}
+
 // What is not given back comes again only when its acknowledgement timeout has passed.
 func TestAStreamGivesBackWhatItHasWhenTheServerHesitated(t *testing.T) {
 	t.Parallel()

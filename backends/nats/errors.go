@@ -4,13 +4,18 @@ import (
 	"context"
 	"errors"
 	"io"
+	"math/rand/v2"
 	"net"
+	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
 	"github.com/prismgate/prism/runtime/fault"
 )
+
+// askAgain is after how long a call of a cluster that has no answer is made again first; each time after twice as long.
+const askAgain = 500 * time.Millisecond
 
 const (
 	// storeFailed is JetStream's code for a message that it cannot store, because a limit or the disk is full.
@@ -26,7 +31,25 @@ func (s *Store) do(ctx context.Context, op string, repeatable bool, call func(ct
 	if err := ctx.Err(); err != nil {
 		return err
 	}
+	if repeatable && !s.direct() {
+		call = repeated(call)
+	}
 	return s.breaker.Do(ctx, repeatable, func(ctx context.Context) error { return s.once(ctx, op, call) })
+}
+
+// repeated makes a call again when it has no answer for a while. Servers of a cluster say nothing while it is not settled who is to answer, and when two ask for the same at the same time.
+func repeated(call func(ctx context.Context) error) func(ctx context.Context) error {
+	return func(ctx context.Context) error {
+		for again := askAgain; ; again *= 2 {
+			attempt, cancel := context.WithTimeout(ctx, again+rand.N(again)) //nolint:gosec // jitter
+			err := call(attempt)
+			late := attempt.Err() != nil
+			cancel()
+			if err == nil || !late || ctx.Err() != nil {
+				return err
+			}
+		}
+	}
 }
 
 // once makes a call once.
